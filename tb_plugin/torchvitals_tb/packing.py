@@ -1,0 +1,232 @@
+"""Arrays as bytes: the container of the histogram and unit records on disk, and of every payload to the page.
+
+Container, little-endian::
+
+    uint32   length H of the header
+    H bytes  JSON object, padded with spaces so that the data begin on a multiple of 8;
+             "arrays" lists {"name", "dtype", "shape", "offset"}, offsets counted from the first byte of the data
+    data     the arrays, C order, each on a multiple of 8
+
+On disk the container is compressed with zlib. Integers wider than a byte are stored there as byte planes (all low
+bytes, then all second bytes, …), which compress to about half.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+BINS: Final = 1024
+_DTYPES: Final = ("u1", "u2", "u4", "i4", "f4", "f8")
+_MAX_RECORD: Final = 1 << 30  # a compressed record that claims more than this is broken or hostile
+
+
+def pack(header: dict[str, Any], arrays: dict[str, Array]) -> bytes:
+    """Writes the container. Arrays must be of one of the types u1, u2, u4, i4, f4, f8."""
+    parts: list[bytes] = []
+    listed: list[dict[str, Any]] = []
+    offset = 0
+    for name, array in arrays.items():
+        dtype = array.dtype.str[1:]
+        if dtype not in _DTYPES:
+            raise TypeError(f"array {name!r} is {array.dtype}, expected one of {', '.join(_DTYPES)}")
+        raw = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes()
+        listed.append({"name": name, "dtype": dtype, "shape": list(array.shape), "offset": offset})
+        padding = -len(raw) % 8
+        parts += (raw, b"\0" * padding)
+        offset += len(raw) + padding
+    text = json.dumps(header | {"arrays": listed}, separators=(",", ":"), allow_nan=False).encode()
+    text += b" " * (-(4 + len(text)) % 8)
+    return b"".join((len(text).to_bytes(4, "little"), text, *parts))
+
+
+def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Reads the container; the arrays are read-only views of ``data``.
+
+    Raises:
+        ValueError: ``data`` is not such a container or is cut short.
+    """
+    try:
+        start = 4 + int.from_bytes(data[:4], "little")
+        header = json.loads(data[4:start].decode())
+        arrays = {}
+        for entry in header.pop("arrays"):
+            if entry["dtype"] not in _DTYPES:
+                raise ValueError(f"unknown dtype {entry['dtype']!r}")
+            shape = tuple(int(n) for n in entry["shape"])
+            count = int(np.prod(shape, dtype=object))
+            if count < 0 or entry["offset"] < 0:
+                raise ValueError("negative size")
+            flat = np.frombuffer(data, dtype="<" + entry["dtype"], count=count, offset=start + entry["offset"])
+            arrays[entry["name"]] = flat.reshape(shape)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"broken torchvitals record: {error}") from error
+    return header, arrays
+
+
+def _store(arrays: dict[str, Array]) -> bytes:
+    return zlib.compress(pack({}, arrays), 6)
+
+
+def _load(blob: bytes) -> dict[str, Array]:
+    try:
+        inflate = zlib.decompressobj()
+        data = inflate.decompress(blob, _MAX_RECORD)
+        if not inflate.eof:
+            raise ValueError("cut short, or larger than any record may be")
+    except zlib.error as error:
+        raise ValueError(f"broken torchvitals record: {error}") from error
+    return unpack(data)[1]
+
+
+def _planes(values: Array, width: int) -> Array:
+    return np.ascontiguousarray(values, dtype=f"<u{width}").view(np.uint8).reshape(-1, width).T
+
+
+def _from_planes(planes: Array) -> Array:
+    width = planes.shape[0]
+    return np.ascontiguousarray(planes.T).view(f"<u{width}").reshape(-1)
+
+
+# Histograms ---------------------------------------------------------------------------------------------------------
+
+
+def bin_of(values: Array) -> NDArray[np.uint16]:
+    """Bin of each float32: its top 10 bits (sign, 8 bits of exponent, 1 of mantissa), so two bins an octave.
+
+    Bins 0-511 hold the positive values upwards from zero, 512-1023 the negative ones downwards; 510 and 1022 are the
+    infinities, 511 and 1023 NaN; zero shares bin 0 (-0: 512) with the subnormals below 2^-127.
+    """
+    return (np.ascontiguousarray(values, dtype=np.float32).view(np.uint32) >> 22).astype(np.uint16)
+
+
+def bin_limits() -> NDArray[np.float32]:
+    """[1024, 2]: of each bin the bound nearer to zero (in it) and the farther one (not in it)."""
+    near = (np.arange(BINS, dtype=np.uint32) << 22).view(np.float32)
+    far = np.concatenate([near[1:512], [np.nan], near[513:], [np.nan]]).astype(np.float32)
+    return np.stack([near, far], axis=1)
+
+
+class Histograms(NamedTuple):
+    """Counts of one sampled step, sparse: row r has ``counts[starts[r]:starts[r + 1]]`` in ``bins[…]``."""
+
+    starts: NDArray[np.int64]
+    bins: NDArray[np.uint16]
+    counts: NDArray[np.uint32]
+
+    def dense(self, row: int) -> NDArray[np.uint32]:
+        """Counts of one row over all 1024 bins."""
+        out = np.zeros(BINS, dtype=np.uint32)
+        span = slice(self.starts[row], self.starts[row + 1])
+        out[self.bins[span]] = self.counts[span]
+        return out
+
+    @property
+    def rows(self) -> int:
+        return len(self.starts) - 1
+
+
+def encode_histograms(counts: Array) -> bytes:
+    """Counts [rows, 1024] -> one record."""
+    row, bins = np.nonzero(counts)
+    return _store(
+        {
+            "entries": np.bincount(row, minlength=len(counts)).astype(np.uint16),
+            "bins": _planes(bins, 2),
+            "counts": _planes(counts[row, bins], 4),
+        }
+    )
+
+
+def decode_histograms(blob: bytes) -> Histograms:
+    """Inverse of `encode_histograms`. Raises ValueError on a broken record."""
+    try:
+        arrays = _load(blob)
+        starts = np.concatenate([[0], np.cumsum(arrays["entries"], dtype=np.int64)])
+        bins, counts = _from_planes(arrays["bins"]), _from_planes(arrays["counts"])
+    except (KeyError, IndexError, TypeError) as error:
+        raise ValueError(f"broken torchvitals record: {error!r}") from error
+    if not len(bins) == len(counts) == starts[-1] or (len(bins) and bins.max() >= BINS):
+        raise ValueError("broken torchvitals record: histogram rows do not add up")
+    return Histograms(starts, bins.astype(np.uint16), counts.astype(np.uint32))
+
+
+# Units --------------------------------------------------------------------------------------------------------------
+
+# Few levels on purpose: a record then compresses to about half a byte a unit. 0 is exactly zero and nothing else.
+_FIRING_EDGES: Final = np.array([1e-4, 1e-3, 0.01, 0.03, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.97, 0.999])
+FIRING_LEVELS: Final = np.array(
+    [0, 3e-5, 3e-4, 3e-3, 0.02, 0.06, 0.15, 0.28, 0.42, 0.58, 0.72, 0.85, 0.94, 0.985, 0.9995, 1], dtype=np.float32
+)
+"""Share of observations a level stands for; level 0 never fired, level 15 always did."""
+MAGNITUDE_LEVELS: Final = np.concatenate([[0], 2.0 ** np.arange(-10, 5)]).astype(np.float32)
+"""Mean magnitude a level stands for, as a multiple of the layer's mean; nearest power of two, the ends clipped."""
+
+
+class Units(NamedTuple):
+    """What the units of all layers did since the record before. Units of layer r: ``starts[r]:starts[r + 1]``."""
+
+    starts: NDArray[np.int64]
+    observations: NDArray[np.float64]
+    """[rows] values seen of each unit (batch times positions); 0: the layer did not run."""
+    scale: NDArray[np.float32]
+    """[rows] mean magnitude over the layer."""
+    firing: NDArray[np.uint8]
+    """[units] level in `FIRING_LEVELS`: share of observations that were not exactly zero."""
+    magnitude: NDArray[np.uint8]
+    """[units] level in `MAGNITUDE_LEVELS`."""
+
+
+def encode_units(row_units: Array, observations: Array, fired: Array, magnitude: Array) -> bytes:
+    """One record.
+
+    Args:
+        row_units: [rows] units of each layer, 0 where it has none.
+        observations: [rows] values seen of each unit.
+        fired: [units] how many of them were not exactly zero.
+        magnitude: [units] sum of their absolute values.
+    """
+    units = np.asarray(row_units, dtype=np.int64)
+    per_unit = np.repeat(np.asarray(observations, dtype=np.float64), units)
+    row = np.repeat(np.arange(len(units)), units)
+    seen = per_unit > 0
+    share = np.divide(fired, per_unit, out=np.zeros(len(per_unit)), where=seen)
+    level = 1 + np.searchsorted(_FIRING_EDGES, share, side="right")
+    level = np.where(share >= 1, 15, np.where(share <= 0, 0, level)).astype(np.uint8)
+    mean = np.divide(magnitude, per_unit, out=np.zeros(len(per_unit)), where=seen)
+    usable = np.where(np.isfinite(mean), mean, 0)
+    scale = np.bincount(row, usable, minlength=len(units)) / np.maximum(units, 1)
+    relative = np.divide(usable, scale[row], out=np.zeros(len(per_unit)), where=scale[row] > 0)
+    with np.errstate(divide="ignore"):
+        octave = np.clip(np.rint(np.log2(relative)), -10, 4) + 11
+    octave = np.where(usable == 0, 0, octave)
+    octave = np.where(np.isfinite(mean), octave, 15).astype(np.uint8)
+    return _store(
+        {
+            "units": _planes(units, 4),
+            "observations": np.asarray(observations, dtype=np.float64),
+            "scale": scale.astype(np.float32),
+            "firing": level,
+            "magnitude": octave,
+        }
+    )
+
+
+def decode_units(blob: bytes) -> Units:
+    """Inverse of `encode_units`. Raises ValueError on a broken record."""
+    try:
+        arrays = _load(blob)
+        starts = np.concatenate([[0], np.cumsum(_from_planes(arrays["units"]), dtype=np.int64)])
+        units = Units(starts, arrays["observations"], arrays["scale"], arrays["firing"], arrays["magnitude"])
+    except (KeyError, IndexError, TypeError) as error:
+        raise ValueError(f"broken torchvitals record: {error!r}") from error
+    sizes = {len(units.observations), len(units.scale)}
+    if sizes != {len(starts) - 1} or {len(units.firing), len(units.magnitude)} != {int(starts[-1])}:
+        raise ValueError("broken torchvitals record: unit rows do not add up")
+    return units

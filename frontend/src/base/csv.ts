@@ -1,0 +1,26 @@
+/** Comma-separated text, and handing it to the browser as a file. */
+
+export function csvLine(fields: readonly (string | number)[]): string {
+  return fields.map(csvField).join(",");
+}
+
+function csvField(field: string | number): string {
+  const text = String(field);
+  // A cell that begins like a formula is one to a spreadsheet: a layer name must not run anything there.
+  const safe = typeof field === "string" && /^[=+@\t\r]/.test(text) ? `'${text}` : text;
+  return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}
+
+export function download(name: string, text: string): void {
+  const url = URL.createObjectURL(new Blob([text], { type: "text/csv;charset=utf-8" }));
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}
+
+/** A name that any file system takes. */
+export function fileName(...parts: string[]): string {
+  return `${parts.map((p) => p.replace(/[^\w.-]+/g, "_").slice(0, 80)).join("-")}.csv`;
+}

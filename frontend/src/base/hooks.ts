@@ -1,0 +1,54 @@
+/** Preact hooks without knowledge of the application. */
+import { type RefObject } from "preact";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+
+export interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** The element's content size in whole CSS pixels, 0 × 0 before it is laid out or while it is hidden. */
+export function useSize<T extends HTMLElement>(ref: RefObject<T>): Size {
+  const [size, setSize] = useState<Size>({ width: 0, height: 0 });
+  useLayoutEffect(() => {
+    const element = ref.current;
+    if (!element) return;
+    const measure = () => {
+      const next = { width: Math.floor(element.clientWidth), height: Math.floor(element.clientHeight) };
+      setSize((old) => (old.width === next.width && old.height === next.height ? old : next));
+    };
+    measure();
+    const observer = new ResizeObserver(measure);
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, [ref]);
+  return size;
+}
+
+/** Runs `draw` after every render, with its canvas. Drawing is cheap and idempotent; there is no animation loop. */
+export function useCanvas(draw: (canvas: HTMLCanvasElement) => void): RefObject<HTMLCanvasElement> {
+  const ref = useRef<HTMLCanvasElement>(null);
+  useLayoutEffect(() => {
+    if (ref.current) draw(ref.current);
+  });
+  return ref;
+}
+
+/** Calls `handler` on every key press in the page that was not typed into a field. */
+export function useHotkeys(handler: (event: KeyboardEvent) => void): void {
+  const latest = useRef(handler);
+  latest.current = handler;
+  useEffect(() => {
+    const listen = (event: KeyboardEvent) => {
+      if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (!isEditable(event.target)) latest.current(event);
+    };
+    window.addEventListener("keydown", listen);
+    return () => window.removeEventListener("keydown", listen);
+  }, []);
+}
+
+export function isEditable(target: EventTarget | null): boolean {
+  if (!(target instanceof HTMLElement)) return false;
+  return target.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(target.tagName);
+}

@@ -1,0 +1,71 @@
+/**
+ * From a value to a place on the colour ramp or on an axis (0 … 1), and the ticks to label it with.
+ */
+import { formatValue, superscript } from "./format";
+
+export interface Tick {
+  readonly at: number;
+  readonly label: string;
+}
+
+export interface Scale {
+  readonly low: number;
+  readonly high: number;
+  /** 0 … 1, clamped at both ends; NaN for what has no place (a zero on a logarithmic scale). */
+  unit(value: number): number;
+  ticks(most: number): Tick[];
+}
+
+/** Logarithmic between two positive bounds. */
+export function logScale(low: number, high: number): Scale {
+  const from = Math.log10(low);
+  const span = Math.max(Math.log10(high) - from, 1e-9);
+  return {
+    low,
+    high,
+    unit: (value) => (value > 0 ? clamp((Math.log10(value) - from) / span) : Number.NaN),
+    ticks: (most) => {
+      const first = Math.ceil(from - 1e-9);
+      const last = Math.floor(from + span + 1e-9);
+      const stride = Math.max(1, Math.ceil((last - first + 1) / most));
+      const ticks: Tick[] = [];
+      for (let e = Math.ceil(first / stride) * stride; e <= last; e += stride) {
+        ticks.push({ at: (e - from) / span, label: e === 0 ? "1" : e === 1 ? "10" : `10${superscript(e)}` });
+      }
+      return ticks;
+    },
+  };
+}
+
+/** Linear from 0 to `high`; labels in per cent. */
+export function shareScale(high: number): Scale {
+  return {
+    low: 0,
+    high,
+    unit: (value) => clamp(value / high),
+    ticks: (most) => {
+      const parts = most >= 5 ? 4 : 2;
+      return Array.from({ length: parts + 1 }, (_, i) => ({
+        at: i / parts,
+        label: `${Number(((high * 100 * i) / parts).toPrecision(3))} %`,
+      }));
+    },
+  };
+}
+
+/** Signed and logarithmic away from zero, which sits in the middle; `size` is the largest magnitude. */
+export function signedScale(size: number): Scale {
+  const knee = size * 1e-3;
+  const full = Math.log1p(size / knee);
+  const unit = (value: number) => clamp(0.5 + (0.5 * Math.sign(value) * Math.log1p(Math.abs(value) / knee)) / full);
+  return {
+    low: -size,
+    high: size,
+    unit,
+    ticks: () => [-size, -size * 0.03, 0, size * 0.03, size].map((v) => ({ at: unit(v), label: formatValue(v) })),
+  };
+}
+
+export function clamp(value: number, low = 0, high = 1): number {
+  return value < low ? low : value > high ? high : value;
+}

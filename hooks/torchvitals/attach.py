@@ -1,0 +1,502 @@
+"""The call, the handle, and the step boundary."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import os
+import platform
+import sys
+import time
+import weakref
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, Literal
+
+import numpy as np
+import torch
+from torch import nn
+from torch.optim.optimizer import (
+    Optimizer,
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
+from torchvitals_tb.schema import Manifest
+from torchvitals_tb.version import __version__
+
+from torchvitals.capture import Capture
+from torchvitals.emit import Emitter
+from torchvitals.frames import Snapshot, UnitRecord
+from torchvitals.parameters import Parameters
+from torchvitals.schedule import Schedule, records
+from torchvitals.structure import Selection
+
+logger: Final = logging.getLogger("torchvitals")
+
+_IN_FLIGHT = 3  # frames on their way to the host before one is waited for
+
+
+def attach_hooks(
+    model: nn.Module,
+    writer: Any,
+    *,
+    every: int | None = None,
+    include: str | Sequence[str] | None = None,
+    exclude: str | Sequence[str] | None = None,
+    histograms: bool = True,
+    units: bool = True,
+    start_step: int = 0,
+    overhead: float = 0.02,
+    mirror: bool | Literal["auto"] = "auto",
+    on_error: Literal["warn", "raise"] = "warn",
+) -> Vitals:
+    """Records the vital signs of a model in training; the training loop stays as it is.
+
+    On sampled steps every layer's output and its gradient, every parameter, its gradient and its update are measured
+    and written as one TensorBoard event. On all other steps the model carries no hook at all. A step ends when the
+    optimizers that hold the model's parameters have stepped.
+
+    Hooks are state of the process: they stay until the handle's `Vitals.remove` or until the model is gone, also when
+    the handle is dropped. Attaching to a model again replaces what was attached before.
+
+    Args:
+        model: the module that is trained, before or after wrapping or moving it.
+        writer: a ``SummaryWriter`` of ``torch.utils.tensorboard`` or tensorboardX, or the path of a run directory.
+        every: sample every so many steps; ``None``: the first 20 steps, then 20 per doubling, at most 1,000 apart.
+        include: shell patterns on module and parameter paths; only these (with all below them) are measured.
+        exclude: patterns of what is left out.
+        histograms: write histograms (on every fourth sample).
+        units: write what single units do (likewise).
+        start_step: the number of the first step, where a run is resumed.
+        overhead: largest share of the training time that the default schedule spends on measuring.
+        mirror: also write TensorBoard's own histograms and scalars; ``"auto"``: histograms up to 64 layers.
+        on_error: ``"warn"``: what goes wrong in measuring is logged once and noted in the run, training goes on;
+            ``"raise"``: it is raised where it happens.
+
+    Returns:
+        The handle. It can be dropped.
+
+    Raises:
+        TypeError: ``model`` is not a module, ``writer`` is none, an option is of the wrong type.
+        ValueError: the model has no parameters, an option is out of range, a pattern matches nothing.
+    """
+    _check_model(model)
+    schedule = Schedule(every, overhead)
+    if isinstance(start_step, bool) or not isinstance(start_step, int):
+        raise TypeError(f"start_step must be a whole number, not {start_step!r}")
+    if start_step < 0:
+        raise ValueError(f"start_step={start_step}: steps are counted from 0 up")
+    if mirror not in (True, False, "auto"):
+        raise ValueError(f"mirror={mirror!r}: must be True, False or 'auto'")
+    if on_error not in ("warn", "raise"):
+        raise ValueError(f"on_error={on_error!r}: must be 'warn' or 'raise'")
+    selection = Selection(include, exclude)
+    names = [name for name, _ in model.named_modules() if name] + [name for name, _ in model.named_parameters()]
+    selection.check(names)
+    if os.environ.get("TORCHVITALS") == "0":
+        _say_disabled()
+        return Vitals(model, None, schedule, selection, {}, start_step, on_error)
+    before = _monitors.get(model)
+    if before is not None:
+        before.remove()
+    options = {
+        "every": every,
+        "include": list(selection.include),
+        "exclude": list(selection.exclude),
+        "histograms": bool(histograms),
+        "units": bool(units),
+        "start_step": start_step,
+        "overhead": overhead,
+    }
+    vitals = Vitals(model, Emitter(writer, mirror=mirror), schedule, selection, options, start_step, on_error)
+    vitals._start()
+    return vitals
+
+
+class Vitals:
+    """The handle of attached hooks. Use it as a context manager to remove them at the end of a block."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        emitter: Emitter | None,
+        schedule: Schedule,
+        selection: Selection,
+        options: dict[str, Any],
+        start_step: int,
+        on_error: str,
+    ) -> None:
+        self._model = weakref.ref(model)
+        self._emitter = emitter
+        self._schedule = schedule
+        self._options = options
+        self._on_error = on_error
+        self._first = self._step = start_step
+        self._not_observed: dict[str, str] = {}
+        self._capture = Capture(selection, self._fail)
+        self._capture.on_backward = self._after_backward
+        self._capture.on_forward = self._before_forward
+        self._parameters = Parameters(selection)
+        self._unit_record = UnitRecord()
+        self._pending: deque[Snapshot] = deque()
+        self._samples = 0
+        self._manifest = ""
+        self._paused = 0
+        self._attached = False
+        self._seconds = 0.0
+        self._begun = time.perf_counter()
+        # The optimizers of one step: which hold our parameters, which of them have stepped, which are waited for.
+        self._relevant: weakref.WeakKeyDictionary[Optimizer, frozenset[int]] = weakref.WeakKeyDictionary()
+        self._stepped: dict[int, frozenset[int]] = {}
+        self._required: frozenset[int] = frozenset()
+        self._open: tuple[int, int] | None = None
+        self._scale: Any = None
+
+    # What users call --------------------------------------------------------------------------------------------------
+
+    @property
+    def step(self) -> int:
+        """Number of the current optimizer step: steps taken since attaching, plus ``start_step``."""
+        return self._step
+
+    def remove(self) -> None:
+        """Takes the hooks out, writes what is pending, and closes the writer if it was made from a path."""
+        if not self._attached:
+            return
+        self._attached = False
+        if self._capture.armed and self._stepped:
+            self._finish_step()
+        self._disarm()
+        self._write_pending(wait=True)
+        model = self._model()
+        if model is not None and _monitors.get(model) is self:
+            del _monitors[model]
+        _drop_hooks_if_unused()
+        self._end_writer()
+
+    def __enter__(self) -> Vitals:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.remove()
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Measures nothing inside the block; optimizer steps in it still count."""
+        self._paused += 1
+        self._disarm()
+        try:
+            yield
+        finally:
+            self._paused -= 1
+            if self._attached and not self._paused:
+                self._arm_if_sampled()
+
+    def advance(self) -> None:
+        """Ends a step, in a loop that updates the parameters without a PyTorch optimizer.
+
+        Call it after the update. Gradients are taken as they leave the backward pass; updates need
+        ``torch.optim.Optimizer.step`` to be seen and are not measured.
+        """
+        if self._attached:
+            self._finish_step()
+
+    def flush(self) -> None:
+        """Writes what is pending and flushes the writer."""
+        if self._attached and self._emitter is not None:
+            self._write_pending(wait=True)
+            self._try(self._emitter.flush)
+
+    # Life -------------------------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        model = self._model()
+        assert model is not None
+        _monitors[model] = self
+        # The hooks must not keep the model, nor a dropped handle, from going away.
+        weakref.finalize(model, _model_gone, weakref.ref(self)).atexit = False
+        _add_hooks()
+        self._attached = True
+        self._parameters.look_up(model)
+        self._arm_if_sampled()
+
+    def _arm_if_sampled(self) -> None:
+        model = self._model()
+        training = time.perf_counter() - self._begun
+        measuring = self._seconds + self._capture.seconds
+        if model is None or self._paused or not self._schedule.samples(self._step - self._first, measuring, training):
+            self._disarm()
+            return
+        start = time.perf_counter()
+        heavy = records(self._samples)
+        self._parameters.arm(model, histograms=heavy and self._options["histograms"])
+        self._capture.arm(model, histograms=heavy and self._options["histograms"])
+        self._relevant.clear()
+        self._scale = None
+        _run_eagerly(self, True)
+        self._seconds += time.perf_counter() - start
+
+    def _disarm(self) -> None:
+        self._capture.disarm()
+        _run_eagerly(self, False)
+
+    # The step boundary ------------------------------------------------------------------------------------------------
+
+    def _ids_of(self, optimizer: Optimizer) -> frozenset[int]:
+        ids = self._relevant.get(optimizer)
+        if ids is None:
+            held = [p for group in optimizer.param_groups for p in group["params"]]
+            ids = frozenset(map(id, held)) if self._parameters.any_of(held) else frozenset()
+            self._relevant[optimizer] = ids
+        return ids
+
+    def _before_step(self, optimizer: Optimizer, closure: bool) -> None:
+        if not self._ids_of(optimizer):
+            return
+        if self._open is not None and _on_stack(self._open[1]):
+            return  # a step inside a step: super().step(), or an optimizer wrapped in another
+        self._open = (id(optimizer), _wrapper())
+        if id(optimizer) in self._stepped:  # it steps again while another of the model's optimizers has not stepped
+            self._finish_step()
+        if self._capture.armed:
+            start = time.perf_counter()
+            held = [p for group in optimizer.param_groups for p in group["params"]]
+            self._parameters.before_step(held, gradients=not closure)
+            self._scale = _loss_scale()
+            self._seconds += time.perf_counter() - start
+
+    def _after_step(self, optimizer: Optimizer, closure: bool) -> None:
+        ids = self._ids_of(optimizer)
+        if not ids or self._open is None or self._open[0] != id(optimizer):
+            return
+        if self._open[1] != _wrapper() and _on_stack(self._open[1]):
+            return
+        self._open = None
+        if self._capture.armed:
+            start = time.perf_counter()
+            held = [p for group in optimizer.param_groups for p in group["params"]]
+            self._parameters.after_step(held, gradients=closure)
+            self._seconds += time.perf_counter() - start
+        self._stepped[id(optimizer)] = ids
+        if self._complete():
+            if torch._C._current_graph_task_id() == -1:
+                self._finish_step()
+            else:  # an optimizer that steps inside backward: the layers before it still await their gradients
+                torch.autograd.Variable._execution_engine.queue_callback(self._finish_step)  # type: ignore[attr-defined]
+
+    def _complete(self) -> bool:
+        if self._required and self._required <= self._stepped.keys():
+            return True
+        return self._parameters.all_trainable_in(set().union(*self._stepped.values()))
+
+    def _before_forward(self) -> None:
+        """A forward begins while armed: a step whose other optimizers did not come is over."""
+        if self._stepped:
+            self._finish_step()
+
+    def _after_backward(self) -> None:
+        self._parameters.after_backward()
+
+    def _finish_step(self) -> None:
+        """Ends the current step and gets ready for the next."""
+        start = time.perf_counter()
+        measured = self._capture.seconds
+        self._required = frozenset(self._stepped)
+        self._stepped.clear()
+        if self._capture.armed:
+            self._try(self._collect)
+        self._step += 1
+        if self._pending:
+            self._write_pending()
+        self._seconds += time.perf_counter() - start - (self._capture.seconds - measured)
+        if self._attached:
+            self._arm_if_sampled()
+
+    # From rows to the file --------------------------------------------------------------------------------------------
+
+    def _collect(self) -> None:
+        self._parameters.rest()
+        snapshot = Snapshot(self._step, self._capture, self._parameters, self._scale)
+        if snapshot.layers or snapshot.parameters:
+            self._pending.append(snapshot)
+
+    def _write_pending(self, *, wait: bool = False) -> None:
+        while self._pending and (wait or len(self._pending) > _IN_FLIGHT or self._pending[0].ready()):
+            snapshot = self._pending.popleft()
+            self._try(self._write, snapshot)
+
+    def _write(self, snapshot: Snapshot) -> None:
+        if self._emitter is None:
+            return
+        self._samples += 1
+        training = time.perf_counter() - self._begun
+        run = np.array([self._samples, snapshot.step, self._seconds + self._capture.seconds, training])
+        manifest = self._describe(snapshot)
+        changed = manifest if manifest != self._manifest else None
+        frame = snapshot.frame(self._unit_record, run, changed)
+        if not self._options["units"]:
+            frame.units = None
+        try:
+            self._emitter.write(frame, tuple(snapshot.layers), tuple(snapshot.parameters))
+        except Exception as error:
+            if self._on_error == "raise":
+                raise
+            logger.warning("torchvitals stops recording at step %d: %s", snapshot.step, error)
+            self._pending.clear()
+            self._emitter = None
+            self.remove()
+            return
+        self._manifest = manifest
+
+    def _describe(self, snapshot: Snapshot) -> str:
+        return Manifest(
+            layers=tuple(snapshot.layers),
+            parameters=tuple(snapshot.parameters),
+            edges=tuple(sorted(self._capture.edges)),
+            options=self._options,
+            versions={"torchvitals": __version__, "torch": torch.__version__, "python": platform.python_version()},
+            not_observed=dict(self._not_observed),
+        ).to_json()
+
+    def _end_writer(self) -> None:
+        if self._emitter is not None:
+            self._try(self._emitter.flush)
+            self._try(self._emitter.close)
+
+    # Failure ----------------------------------------------------------------------------------------------------------
+
+    def _fail(self, where: str, error: BaseException) -> None:
+        if self._on_error == "raise":
+            raise error
+        if where not in self._not_observed:
+            self._not_observed[where] = f"{type(error).__name__}: {error}"
+            logger.warning("torchvitals does not observe %s: %s: %s", where, type(error).__name__, error)
+
+    def _try(self, call: Any, *args: Any) -> None:
+        try:
+            call(*args)
+        except Exception as error:
+            self._fail("the run", error)
+
+
+# The process: which models are watched, and the optimizers' hooks ----------------------------------------------------
+
+_monitors: weakref.WeakKeyDictionary[nn.Module, Vitals] = weakref.WeakKeyDictionary()
+_handles: list[Any] = []
+_eager: weakref.WeakSet[Vitals] = weakref.WeakSet()
+_stance: Any = None
+_disabled_said = False
+
+
+def _add_hooks() -> None:
+    if not _handles:
+        _handles.append(register_optimizer_step_pre_hook(torch.compiler.disable(_before_any_step)))
+        _handles.append(register_optimizer_step_post_hook(torch.compiler.disable(_after_any_step)))
+
+
+def _drop_hooks_if_unused() -> None:
+    if not len(_monitors):
+        for handle in _handles:
+            handle.remove()
+        _handles.clear()
+
+
+def _before_any_step(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+    for vitals in list(_monitors.values()):
+        vitals._try(vitals._before_step, optimizer, _has_closure(args, kwargs))
+
+
+def _after_any_step(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+    for vitals in list(_monitors.values()):
+        vitals._try(vitals._after_step, optimizer, _has_closure(args, kwargs))
+
+
+def _has_closure(args: Any, kwargs: Any) -> bool:
+    # The optimizer itself is the first of the arguments.
+    return any(callable(a) and not isinstance(a, Optimizer) for a in (*args, *kwargs.values()))
+
+
+def _model_gone(vitals: weakref.ref[Vitals]) -> None:
+    handle = vitals()
+    if handle is not None:
+        handle.remove()
+    _drop_hooks_if_unused()
+
+
+def _run_eagerly(vitals: Vitals, eager: bool) -> None:
+    """While any model is armed, compiled functions run eagerly: no graph break, no recompilation."""
+    global _stance
+    (_eager.add if eager else _eager.discard)(vitals)
+    if _eager and _stance is None:
+        _stance = torch.compiler.set_stance("force_eager")
+    elif not _eager and _stance is not None:
+        stance, _stance = _stance, None
+        stance.__exit__(None, None, None)
+
+
+def _wrapper() -> int:
+    """Identity of the frame of the optimizer's step that runs our hook."""
+    frame: Any = sys._getframe(1)
+    while frame is not None and not frame.f_code.co_filename.endswith("optimizer.py"):
+        frame = frame.f_back
+    return id(frame)
+
+
+def _on_stack(wanted: int) -> bool:
+    frame: Any = sys._getframe(1)
+    while frame is not None and id(frame) != wanted:
+        frame = frame.f_back
+    return frame is not None
+
+
+def _loss_scale() -> Any:
+    """The factor the loss was multiplied with, where a GradScaler is calling the optimizer; read without waiting."""
+    frame: Any = sys._getframe(1)
+    for _ in range(16):
+        if frame is None:
+            break
+        if frame.f_code.co_filename.endswith("grad_scaler.py"):
+            scaler = frame.f_locals.get("self")
+            if isinstance(scaler, torch.amp.GradScaler) and scaler._scale is not None:
+                return scaler._scale.detach().clone()
+        frame = frame.f_back
+    return None
+
+
+def _check_model(model: Any) -> None:
+    if isinstance(model, type):
+        raise TypeError(f"model is the class {model.__name__}, not an instance: write {model.__name__}(...)")
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model is a {type(model).__name__}, expected a torch.nn.Module")
+    if next(model.parameters(), None) is None:
+        raise ValueError(f"the model ({type(model).__name__}) has no parameters, so there is no training to watch")
+
+
+def _say_disabled() -> None:
+    global _disabled_said
+    if not _disabled_said:
+        _disabled_said = True
+        logger.warning("torchvitals is switched off by TORCHVITALS=0 in the environment")
+
+
+def _in_forked_child() -> None:
+    """A child has the parent's hooks but not its writer's thread: it records nothing."""
+    for vitals in list(_monitors.values()):
+        vitals._attached = False
+        vitals._disarm()
+        vitals._pending.clear()
+    _monitors.clear()
+    _drop_hooks_if_unused()
+
+
+@atexit.register
+def _at_exit() -> None:
+    for vitals in list(_monitors.values()):
+        vitals.remove()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_forked_child)
+
+__all__ = ["Vitals", "attach_hooks"]

@@ -1,0 +1,237 @@
+"""From the rows of a step to one frame: one copy to the host, then statistics, histograms and units as vectors."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchvitals_tb import packing, schema
+from torchvitals_tb.schema import ACTIVATIONS, DORMANT_TAU
+
+from torchvitals import statistics
+from torchvitals.capture import Capture, Row
+from torchvitals.emit import Frame
+from torchvitals.parameters import Parameters
+from torchvitals.statistics import ABS_MAX, COLUMNS, NONFINITE, SATURATED, SUBNORMAL, ZEROS, Vector, to_float32
+
+Host = NDArray[Any] | None
+
+
+class Fetch:
+    """Host copies of many small tensors, with one copy per device that nobody waits for."""
+
+    def __init__(self, items: list[Any]) -> None:
+        self._items = items
+        self._copies: list[tuple[list[int], Tensor, Any]] = []
+        by_device: dict[torch.device, list[int]] = {}
+        for i, item in enumerate(items):
+            if isinstance(item, Tensor) and item.device.type != "cpu":
+                by_device.setdefault(item.device, []).append(i)
+        for device, indices in by_device.items():
+            wide = torch.float32 if device.type == "mps" else torch.float64
+            flat = torch.cat([items[i].reshape(-1).to(wide) for i in indices])
+            event = None
+            if device.type == "cuda":
+                host = torch.empty(flat.shape, dtype=wide, pin_memory=True)
+                host.copy_(flat, non_blocking=True)
+                event = torch.cuda.Event()
+                event.record(torch.cuda.current_stream(device))  # type: ignore[no-untyped-call]
+            else:
+                host = flat.cpu()
+            self._copies.append((indices, host, event))
+
+    def ready(self) -> bool:
+        """Whether everything has arrived."""
+        return all(event is None or event.query() for _, _, event in self._copies)
+
+    def arrays(self) -> list[Host]:
+        """The items on the host, in order; waits for what has not arrived."""
+        out: list[Host] = [item.numpy() if isinstance(item, Tensor) and item.device.type == "cpu" else item
+                           for item in self._items]  # fmt: skip
+        for indices, host, event in self._copies:
+            if event is not None:
+                event.synchronize()
+            flat = host.numpy()
+            start = 0
+            for i in indices:
+                shape = self._items[i].shape
+                out[i] = flat[start : start + shape.numel()].reshape(tuple(shape))
+                start += shape.numel()
+        return out
+
+
+class UnitRecord:
+    """What the units did since the last unit record, added up over sampled steps on the host."""
+
+    def __init__(self) -> None:
+        self._rows: dict[int, tuple[NDArray[np.float64], NDArray[np.float64], float]] = {}
+
+    def add(self, row: int, fired: NDArray[Any], magnitude: NDArray[Any], observations: int) -> None:
+        before = self._rows.get(row)
+        if before is None or len(before[0]) != len(fired):
+            self._rows[row] = (fired.astype(np.float64), magnitude.astype(np.float64), observations)
+        else:
+            self._rows[row] = (before[0] + fired, before[1] + magnitude, before[2] + observations)
+
+    def take(self, layers: list[schema.Layer]) -> bytes | None:
+        """The record, packed, and start anew; ``None`` when no layer has units."""
+        rows, self._rows = self._rows, {}
+        units = np.array([layer.units or 0 for layer in layers], dtype=np.int64)
+        if not units.any():
+            return None
+        none = np.zeros(0)
+        parts = [rows.get(i, (np.zeros(n), np.zeros(n), 0.0)) for i, n in enumerate(units)]
+        return packing.encode_units(
+            units,
+            np.array([p[2] for p in parts], dtype=np.float64),
+            np.concatenate([none, *(p[0] for p in parts)]),
+            np.concatenate([none, *(p[1] for p in parts)]),
+        )
+
+
+class Snapshot:
+    """One sampled step as measured, on its way to the host."""
+
+    def __init__(self, step: int, capture: Capture, parameters: Parameters, scale: Any) -> None:
+        self.step = step
+        self.layers = [row.layer for row in capture.rows]
+        self.parameters = [row.parameter for row in parameters.rows]
+        self.histograms = capture.histograms
+        self._rows: list[Row | None] = [row if capture.ran(i) else None for i, row in enumerate(capture.rows)]
+        self._elements = np.array([[r.elements, r.gradient_elements] if r else [0, 0] for r in self._rows]).T
+        self._observations = [r.units.observations if r and r.units else 0 for r in self._rows]
+        self._parameter_elements = np.array(
+            [[r.elements, r.gradient_elements, r.update_elements] for r in parameters.rows]
+        ).T
+        items: list[Any] = [scale]
+        for row in self._rows:
+            units = row.units if row else None
+            items += (
+                (row.activation, row.gradient, row.activation_bins, row.gradient_bins) if row else (None,) * 4
+            )
+            items += (units.fired, units.magnitude) if units else (None, None)
+        for parameter in parameters.rows:
+            items += (parameter.weight, parameter.gradient, parameter.unclipped, parameter.update)
+            items += (parameter.weight_bins, parameter.gradient_bins)
+        self._fetch = Fetch(items)
+
+    def ready(self) -> bool:
+        return self._fetch.ready()
+
+    def frame(self, units: UnitRecord, run: NDArray[np.float64], manifest: str | None) -> Frame:
+        """The vectors to write."""
+        first, *arrays = self._fetch.arrays()
+        scale = 1.0 if first is None else float(first)
+        split = 6 * len(self.layers)
+        layer_columns = [arrays[i:split:6] for i in range(6)]
+        parameter_columns = [arrays[split + i :: 6] for i in range(6)]
+        values = self._layer_statistics(layer_columns, scale) | self._parameter_statistics(parameter_columns, scale)
+        for i, (fired, magnitude) in enumerate(zip(*layer_columns[4:], strict=True)):
+            if fired is not None and magnitude is not None and self._observations[i]:
+                units.add(i, fired, magnitude, self._observations[i])
+        frame = Frame(
+            step=self.step,
+            manifest=manifest,
+            statistics={name: to_float32(values[name]) for name in schema.STATISTICS},
+            run=run,
+            scalars=self._scalars(values),
+        )
+        if self.histograms:
+            columns = (layer_columns[2], layer_columns[3], parameter_columns[4], parameter_columns[5])
+            stacked = {kind: _stack_bins(column) for kind, column in zip(schema.HISTOGRAMS, columns, strict=True)}
+            frame.histograms = {kind: counts for kind, counts in stacked.items() if counts.any()}
+            frame.units = units.take(self.layers)
+        return frame
+
+    def _layer_statistics(self, columns: list[list[Host]], scale: float) -> dict[str, Vector]:
+        activation, gradient = _stack(columns[0]), _stack(columns[1])
+        n, m = self._elements.astype(np.float64) if len(self.layers) else np.zeros((2, 0))
+        mean, std, rms = statistics.moments(activation, n)
+        bounded = np.array([_is_bounded(layer) for layer in self.layers], dtype=bool)
+        dead, dormant = np.full((2, len(n)), np.nan)
+        for i, (fired, magnitude) in enumerate(zip(*columns[4:], strict=True)):
+            if fired is not None and magnitude is not None and self._observations[i]:
+                dead[i] = np.mean(fired == 0)
+                dormant[i] = np.mean(magnitude <= DORMANT_TAU * np.mean(magnitude))
+        return {
+            "activation/mean": mean,
+            "activation/std": std,
+            "activation/rms": rms,
+            "activation/abs_max": np.where(n > 0, activation[:, ABS_MAX], np.nan),
+            "activation/zero_fraction": statistics.share(activation, ZEROS, n),
+            "activation/nonfinite_fraction": statistics.share(activation, NONFINITE, n),
+            "activation/saturated_fraction": np.where(bounded, statistics.share(activation, SATURATED, n), np.nan),
+            "activation/dead_fraction": dead,
+            "activation/dormant_fraction": dormant,
+            "gradient/rms": statistics.moments(gradient, m)[2] / scale,
+            "gradient/abs_max": np.where(m > 0, gradient[:, ABS_MAX], np.nan) / scale,
+            "gradient/zero_fraction": statistics.share(gradient, ZEROS, m),
+            "gradient/nonfinite_fraction": statistics.share(gradient, NONFINITE, m),
+            "gradient/underflow_fraction": statistics.share(gradient, SUBNORMAL, m),
+        }
+
+    def _parameter_statistics(self, columns: list[list[Host]], scale: float) -> dict[str, Vector]:
+        weight, gradient, unclipped, update = (_stack(column) for column in columns[:4])
+        n, m, u = self._parameter_elements.astype(np.float64) if len(self.parameters) else np.zeros((3, 0))
+        has_unclipped = np.array([c is not None for c in columns[2]], dtype=bool)
+        rms = statistics.moments(weight, n)[2]
+        update_rms = statistics.moments(update, u)[2]
+        with np.errstate(all="ignore"):
+            ratio = np.where(rms > 0, update_rms / rms, np.nan)
+        before_clip = np.where(has_unclipped, statistics.moments(unclipped, m)[2], np.nan)
+        return {
+            "parameter/rms": rms,
+            "parameter/abs_max": np.where(n > 0, weight[:, ABS_MAX], np.nan),
+            "parameter/grad_rms": statistics.moments(gradient, m)[2],
+            "parameter/grad_rms_before_clip": before_clip / scale,
+            "parameter/grad_abs_max": np.where(m > 0, gradient[:, ABS_MAX], np.nan),
+            "parameter/grad_zero_fraction": statistics.share(gradient, ZEROS, m),
+            "parameter/grad_nonfinite_fraction": statistics.share(gradient, NONFINITE, m),
+            "parameter/update_rms": update_rms,
+            "parameter/update_ratio": ratio,
+        }
+
+    def _scalars(self, values: dict[str, Vector]) -> dict[str, float]:
+        out: dict[str, float] = {}
+        n = np.array([math.prod(p.shape) for p in self.parameters], dtype=np.float64)
+        for tag, name in (("vitals/grad_norm", "parameter/grad_rms"), ("vitals/weight_norm", "parameter/rms")):
+            seen = ~np.isnan(values[name]) if tag == "vitals/weight_norm" else self._parameter_elements[1:2].ravel() > 0
+            if np.any(seen):
+                out[tag] = float(np.sqrt(np.sum(values[name][seen] ** 2 * n[seen])))
+        ratios = values["parameter/update_ratio"]
+        if np.any(~np.isnan(ratios)):
+            out["vitals/update_ratio"] = float(np.nanmedian(ratios))
+        units = np.array([layer.units or 0 for layer in self.layers], dtype=np.float64)
+        mortal = np.array([_can_die(layer) for layer in self.layers], dtype=bool)
+        dead = values["activation/dead_fraction"]
+        counted = mortal & ~np.isnan(dead)
+        if counted.any():
+            out["vitals/dead_fraction"] = float(np.average(dead[counted], weights=units[counted]))
+        return out
+
+
+def _stack(column: list[Host]) -> Vector:
+    none = np.zeros(COLUMNS)
+    return np.array([none if sums is None else sums for sums in column], dtype=np.float64).reshape(-1, COLUMNS)
+
+
+def _stack_bins(column: list[Host]) -> NDArray[np.int64]:
+    none = np.zeros(statistics.BINS, dtype=np.int64)
+    rows = [none if counts is None else counts.astype(np.int64) for counts in column]
+    return np.array(rows, dtype=np.int64).reshape(-1, statistics.BINS)
+
+
+def _is_bounded(layer: schema.Layer) -> bool:
+    kind = ACTIVATIONS.get(layer.function or "")
+    return kind is not None and (kind.low is not None or kind.high is not None)
+
+
+def _can_die(layer: schema.Layer) -> bool:
+    kind = ACTIVATIONS.get(layer.function or "")
+    return kind is not None and kind.reaches_zero
+
+

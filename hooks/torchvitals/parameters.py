@@ -1,0 +1,189 @@
+"""Weights, gradients as the optimizer gets them, and what the step changed."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torchvitals_tb.schema import Parameter
+
+from torchvitals import statistics
+from torchvitals.statistics import Scratch
+from torchvitals.structure import Selection
+
+
+class ParameterRow:
+    """What was measured of one parameter in the current step."""
+
+    __slots__ = (
+        "before", "elements", "gradient", "gradient_bins", "gradient_elements", "measured", "optimized", "parameter",
+        "scratch", "unclipped", "update", "update_elements", "weight", "weight_bins",
+    )  # fmt: skip
+
+    def __init__(self, parameter: Parameter) -> None:
+        self.parameter = parameter
+        self.begin()
+
+    def begin(self) -> None:
+        self.weight: Any = None
+        self.gradient: Any = None
+        self.unclipped: Any = None
+        """The gradient's row at the end of the last backward, before anything was done to it."""
+        self.measured: tuple[weakref.ref[Tensor], int] | None = None
+        """The gradient ``gradient`` was measured from, and its version then: what has not changed is not read again."""
+        self.update: Any = None
+        self.before: Tensor | None = None
+        self.elements = self.gradient_elements = self.update_elements = 0
+        self.weight_bins: Any = None
+        self.gradient_bins: Any = None
+        self.optimized = False
+
+
+class Parameters:
+    """Rows of a model's parameters. Holds the parameters themselves only weakly, and looks them up at every arming."""
+
+    def __init__(self, selection: Selection) -> None:
+        self.selection = selection
+        self.rows: list[ParameterRow] = []
+        self.histograms = False
+        self._index: dict[str, int] = {}
+        self._live: dict[int, tuple[weakref.ref[nn.Parameter], ParameterRow]] = {}
+        self._scratch: dict[torch.device, Scratch] = {}
+        self._every: frozenset[int] = frozenset()
+        self._trainable: frozenset[int] = frozenset()
+
+    def look_up(self, model: nn.Module) -> None:
+        """Finds the parameters the model has now: they are replaced by sharding, and lazy ones come later."""
+        self._live.clear()
+        every, trainable = set(), set()
+        for name, parameter in model.named_parameters():
+            every.add(id(parameter))
+            if parameter.requires_grad:
+                trainable.add(id(parameter))
+            if not self.selection(name) or is_lazy(parameter):
+                continue
+            found = Parameter(name, name.rpartition(".")[0], tuple(parameter.shape), parameter.requires_grad)
+            index = self._index.setdefault(name, len(self.rows))
+            if index == len(self.rows):
+                self.rows.append(ParameterRow(found))
+            elif self.rows[index].parameter != found:
+                self.rows[index].parameter = found
+            self._live[id(parameter)] = (weakref.ref(parameter), self.rows[index])
+        self._every, self._trainable = frozenset(every), frozenset(trainable)
+
+    def arm(self, model: nn.Module, *, histograms: bool) -> None:
+        self.look_up(model)
+        self.histograms = histograms
+        for row in self.rows:
+            row.begin()
+
+    def any_of(self, parameters: Iterable[Any]) -> bool:
+        """Whether one of these belongs to the model."""
+        return any(id(p) in self._every for p in parameters)
+
+    def all_trainable_in(self, ids: set[int]) -> bool:
+        return self._trainable <= ids
+
+    # Measuring --------------------------------------------------------------------------------------------------------
+
+    def after_backward(self) -> None:
+        """Gradients as they leave a backward pass, before unscaling, clipping or anything else."""
+        for parameter, row in self._each():
+            if parameter.grad is not None:
+                self._measure_gradient(parameter.grad, row)
+                row.unclipped = row.gradient
+
+    def before_step(self, parameters: Iterable[Any], *, gradients: bool) -> None:
+        """Weights, and gradients as the optimizer is about to use them."""
+        for parameter, row in self._each(parameters):
+            row.optimized = True
+            self.measure_weight(parameter, row)
+            if gradients and parameter.grad is not None:
+                self._measure_gradient(parameter.grad, row)
+            if parameter.requires_grad and statistics.measurable(parameter):
+                values = statistics.dense(_local(parameter))[0]
+                row.before = statistics.strided_sample(values, statistics.SAMPLE).clone()
+
+    def after_step(self, parameters: Iterable[Any], *, gradients: bool) -> None:
+        """The change of each parameter, from a strided sample kept across the step."""
+        for parameter, row in self._each(parameters):
+            if gradients and parameter.grad is not None:
+                self._measure_gradient(parameter.grad, row)
+            before, row.before = row.before, None
+            if before is None:
+                continue
+            values = statistics.dense(_local(parameter))[0]
+            after = statistics.strided_sample(values, statistics.SAMPLE)
+            if after.shape != before.shape:
+                continue
+            wide = before.dtype if before.dtype == torch.float64 else torch.float32
+            row.update = _sums(row.scratch)
+            statistics.add_values(row.update, after.to(wide) - before.to(wide), row.scratch, zeros=False)
+            row.update_elements = after.numel()
+
+    def rest(self) -> None:
+        """Weights of parameters that no optimizer stepped: frozen, or forgotten."""
+        for parameter, row in self._each():
+            if row.weight is None:
+                self.measure_weight(parameter, row)
+
+    def measure_weight(self, parameter: nn.Parameter, row: ParameterRow) -> None:
+        if not statistics.measurable(parameter):
+            return
+        x, missing = statistics.dense(_local(parameter))
+        if x.numel() == 0:
+            return
+        row.scratch = self._scratch_of(x.device)
+        row.weight = _sums(row.scratch)
+        statistics.add_values(row.weight, x, row.scratch, zeros=False)
+        row.elements = x.numel() + missing
+        if self.histograms:
+            row.weight_bins = statistics.count_bins(x, row.scratch)
+
+    def _measure_gradient(self, gradient: Tensor, row: ParameterRow) -> None:
+        known = row.measured
+        if known is not None and known[0]() is gradient and known[1] == gradient._version:
+            return
+        if not statistics.measurable(gradient):
+            return
+        row.measured = (weakref.ref(gradient), gradient._version)
+        x, missing = statistics.dense(_local(gradient))
+        if x.numel() == 0 and not missing:
+            return
+        scratch = self._scratch_of(x.device)
+        row.gradient = _sums(scratch)
+        if x.numel():
+            statistics.add_values(row.gradient, x, scratch)
+            if self.histograms:
+                row.gradient_bins = statistics.count_bins(x, scratch)
+        row.gradient[statistics.ZEROS] += missing
+        row.gradient_elements = x.numel() + missing
+
+    def _each(self, parameters: Iterable[Any] | None = None) -> list[tuple[nn.Parameter, ParameterRow]]:
+        found = []
+        for key in self._live if parameters is None else map(id, parameters):
+            entry = self._live.get(key)
+            parameter = entry[0]() if entry else None
+            if entry is not None and parameter is not None:
+                found.append((parameter, entry[1]))
+        return found
+
+    def _scratch_of(self, device: torch.device) -> Scratch:
+        if device not in self._scratch:
+            self._scratch[device] = Scratch(device)
+        return self._scratch[device]
+
+
+def _sums(scratch: Scratch) -> Any:
+    return np.zeros(statistics.COLUMNS) if scratch.host else scratch.zeros(statistics.COLUMNS)
+
+
+def _local(x: Tensor) -> Tensor:
+    if hasattr(x, "to_local"):
+        x = x.to_local()
+    return x.detach().as_subclass(Tensor)

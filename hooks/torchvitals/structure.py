@@ -1,0 +1,218 @@
+"""What a model is made of: which modules are layers, what activates, where the units are, what feeds what."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import fnmatch
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvitals_tb.schema import ACTIVATIONS
+
+_MODULE_FUNCTIONS: Final[dict[str, str]] = {
+    "ReLU": "relu",
+    "ReLU6": "relu6",
+    "RReLU": "rrelu",
+    "LeakyReLU": "leaky_relu",
+    "PReLU": "prelu",
+    "Threshold": "threshold",
+    "Hardtanh": "hardtanh",
+    "Hardsigmoid": "hardsigmoid",
+    "Hardswish": "hardswish",
+    "Hardshrink": "hardshrink",
+    "Softshrink": "softshrink",
+    "Sigmoid": "sigmoid",
+    "Tanh": "tanh",
+    "Softsign": "softsign",
+    "ELU": "elu",
+    "SELU": "selu",
+    "CELU": "celu",
+    "GELU": "gelu",
+    "SiLU": "silu",
+    "Mish": "mish",
+    "Softplus": "softplus",
+    "LogSigmoid": "logsigmoid",
+    "Tanhshrink": "tanhshrink",
+}
+_CHANNELS_FIRST: Final = ("_NormBase", "GroupNorm", "LocalResponseNorm")
+_FEATURES_LAST: Final = ("Linear", "Bilinear", "LayerNorm", "RMSNorm", "RNNBase", "MultiheadAttention", "Embedding")
+
+
+def _functions() -> dict[Any, str]:
+    """Every spelling of an activation called as a function -> its name."""
+    found: dict[Any, str] = {}
+    for name in ACTIVATIONS:
+        for space in (F, torch, Tensor, torch._C._nn):
+            for spelling in (name, name + "_"):
+                function = getattr(space, spelling, None)
+                if callable(function):
+                    found[function] = name
+    return found
+
+
+FUNCTIONS: Final = _functions()
+
+
+def activation_of(module: nn.Module) -> str | None:
+    """The key in ``ACTIVATIONS`` of an activation module (or a subclass of one), else ``None``."""
+    for kind in type(module).__mro__:
+        if kind.__module__.startswith("torch.nn.modules") and kind.__name__ in _MODULE_FUNCTIONS:
+            return _MODULE_FUNCTIONS[kind.__name__]
+    return None
+
+
+def limits_of(function: str | None, module: nn.Module | None) -> tuple[float | None, float | None]:
+    """Outputs at or beyond which an activation counts as saturated."""
+    if function is None:
+        return None, None
+    if isinstance(module, nn.Hardtanh) and function == "hardtanh":
+        return float(module.min_val), float(module.max_val)
+    return ACTIVATIONS[function].low, ACTIVATIONS[function].high
+
+
+def is_layer(module: nn.Module) -> bool:
+    """Whether calls of a module are rows: it has no modules inside, or holds parameters of its own.
+
+    Parametrizations (weight norm and the like) belong to the module they compute a tensor for.
+    """
+    kind = type(module)
+    if kind.__module__.startswith("torch.nn.utils.parametriz") or isinstance(module, _CONTAINERS):
+        return False
+    children = [name for name, child in module.named_children() if child is not None and name != "parametrizations"]
+    return not children or any(p is not None for p in module._parameters.values())
+
+
+_CONTAINERS: Final = (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict, nn.Sequential)
+
+
+def hides_functions(module: nn.Module) -> bool:
+    """Whether activations called inside a module are part of it: PyTorch's own layers, and plain activations."""
+    if type(module).__module__.startswith("torch."):
+        return not isinstance(module, _CONTAINERS) and not any(True for _ in module.children())
+    return is_layer(module) and not any(True for _ in module.parameters(recurse=False))
+
+
+def tensors(value: Any, depth: int = 4) -> Iterator[Tensor]:
+    """The tensors in a module's output (or among its arguments): nested tuples, lists, mappings, dataclasses."""
+    if isinstance(value, Tensor):
+        yield value
+    elif depth == 0 or value is None or isinstance(value, str | bytes | int | float):
+        return
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from tensors(item, depth - 1)
+    elif isinstance(value, Sequence | set | frozenset):
+        for item in value:
+            yield from tensors(item, depth - 1)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for entry in dataclasses.fields(value):
+            yield from tensors(getattr(value, entry.name, None), depth - 1)
+
+
+def output_of(value: Any) -> Tensor | None:
+    """The tensor a layer is measured by: the first floating one in its output."""
+    for x in tensors(value):
+        if x.is_floating_point() or x.is_complex():
+            return x
+    return None
+
+
+def fixed_axis(module: nn.Module) -> int | None:
+    """The axis of a module's output that counts its units (negative: from the end), where its type decides that."""
+    names = {kind.__name__ for kind in type(module).__mro__ if kind.__module__.startswith("torch.nn.")}
+    if names & set(_FEATURES_LAST):
+        return -1
+    if "_ConvNd" in names:
+        return -1 - len(module.kernel_size)  # type: ignore[arg-type]
+    return 1 if names & set(_CHANNELS_FIRST) else None
+
+
+def unit_axis(fixed: int | None, shape: torch.Size, fed_by: tuple[int, int] | None) -> int | None:
+    """The axis of a layer's output that counts units.
+
+    Args:
+        fixed: what `fixed_axis` says of the module; ``None`` for a function.
+        shape: of the output.
+        fed_by: (unit axis counted from the end, units) of the layer whose output it got, where that is known.
+
+    Returns:
+        An axis from 0 on, or ``None`` where the output is one number per sample.
+    """
+    dims = len(shape)
+    if fixed is not None and -dims <= fixed < dims:
+        return fixed % dims
+    if fed_by is not None and dims > 1:
+        from_end, units = fed_by
+        if from_end <= dims and shape[dims - from_end] == units:
+            return dims - from_end
+        same = [axis for axis in range(dims) if shape[axis] == units]
+        if len(same) == 1:
+            return same[0]
+    if dims < 2:
+        return None
+    return 1 if dims >= 4 else dims - 1
+
+
+class Origins:
+    """Which rows the tensors of one forward come from, without keeping any of them alive."""
+
+    def __init__(self) -> None:
+        self._of: dict[int, tuple[weakref.ref[Tensor], tuple[int, ...]]] = {}
+
+    def clear(self) -> None:
+        self._of.clear()
+
+    def set(self, x: Tensor, rows: tuple[int, ...]) -> None:
+        self._of[id(x)] = (weakref.ref(x), rows)
+
+    def of(self, value: Any) -> tuple[int, ...]:
+        """Rows behind all tensors in a value, in execution order."""
+        rows: set[int] = set()
+        for x in tensors(value, depth=3):
+            entry = self._of.get(id(x))
+            # The address of a tensor that is gone may be another's by now.
+            if entry is not None and entry[0]() is x:
+                rows.update(entry[1])
+        return tuple(sorted(rows))
+
+
+class Selection:
+    """The user's ``include`` and ``exclude``: shell patterns on module and parameter paths, subtrees included."""
+
+    def __init__(self, include: str | Sequence[str] | None, exclude: str | Sequence[str] | None) -> None:
+        self.include = _patterns("include", include)
+        self.exclude = _patterns("exclude", exclude)
+
+    def __call__(self, name: str) -> bool:
+        if any(_matches(name, p) for p in self.exclude):
+            return False
+        return not self.include or any(_matches(name, p) for p in self.include)
+
+    def check(self, names: Sequence[str]) -> None:
+        """Raises ValueError for a pattern that matches nothing: most likely a typing error."""
+        for option, patterns in (("include", self.include), ("exclude", self.exclude)):
+            for pattern in patterns:
+                if not any(_matches(name, pattern) for name in names):
+                    close = difflib.get_close_matches(pattern, names, n=3) or list(names[:3])
+                    raise ValueError(
+                        f"{option}={pattern!r} matches no module or parameter of the model; "
+                        f"there are for example {', '.join(map(repr, close))}"
+                    )
+
+
+def _patterns(option: str, value: str | Sequence[str] | None) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    patterns = (value,) if isinstance(value, str) else tuple(value)
+    if not all(isinstance(p, str) and p for p in patterns):
+        raise TypeError(f"{option} must be a pattern or a list of patterns on module paths, not {value!r}")
+    return patterns
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(name, pattern + ".*")

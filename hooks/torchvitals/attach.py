@@ -141,7 +141,8 @@ class Vitals:
         self._unit_record = UnitRecord()
         self._pending: deque[Snapshot] = deque()
         self._samples = 0
-        self._manifest = ""
+        self._described: Any = None
+        """What the last manifest said, to write one only when it changes."""
         self._paused = 0
         self._attached = False
         self._seconds = 0.0
@@ -332,9 +333,9 @@ class Vitals:
         self._samples += 1
         training = time.perf_counter() - self._begun
         run = np.array([self._samples, snapshot.step, self._seconds + self._capture.seconds, training])
-        manifest = self._describe(snapshot)
-        changed = manifest if manifest != self._manifest else None
-        frame = snapshot.frame(self._unit_record, run, changed)
+        described = (snapshot.layers, snapshot.parameters, len(self._capture.edges), len(self._not_observed))
+        manifest = self._describe(snapshot) if described != self._described else None
+        frame = snapshot.frame(self._unit_record, run, manifest)
         if not self._options["units"]:
             frame.units = None
         try:
@@ -347,7 +348,7 @@ class Vitals:
             self._emitter = None
             self.remove()
             return
-        self._manifest = manifest
+        self._described = described
 
     def _describe(self, snapshot: Snapshot) -> str:
         return Manifest(

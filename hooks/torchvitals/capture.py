@@ -162,11 +162,10 @@ class Capture:
             if last is scope:
                 break
         if output is not None and scope.layer and (self._recording or self._recomputing):
-            if self.selection(scope.name):
+            if scope.selected:
                 self._record(scope.title, "", scope, None, output, fed_by)
             else:
-                for x in tensors(output):
-                    self._origins.set(x, fed_by)
+                self._set_origin(output, ())  # not by what came before: a function after it is not fed by that
         if not self._scopes:
             self._end_outermost()
 
@@ -207,8 +206,7 @@ class Capture:
         call = counters.get((title, function), 0)
         counters[title, function] = call + 1
         if out is None or not statistics.measurable(out):
-            for x in tensors(output):
-                self._origins.set(x, fed_by)
+            self._set_origin(output, fed_by)
             return
         index = self._index.get((title, function, call))
         if index is None and not self._recording:  # a recomputation shows no layer that the forward did not
@@ -221,8 +219,7 @@ class Capture:
         for before in fed_by:
             if before != index:
                 self.edges.add((before, index))
-        for produced in tensors(output):
-            self._origins.set(produced, (index,))
+        self._set_origin(output, (index,))
         if index not in self._active:
             self._active.add(index)
             row.begin(scratch)
@@ -292,6 +289,10 @@ class Capture:
         index = self._index[title, function, call] = len(self.rows) - 1
         return index
 
+    def _set_origin(self, output: Any, rows: tuple[int, ...]) -> None:
+        for x in tensors(output):
+            self._origins.set(x, rows)
+
     def _axis(self, scope: _Scope | None, x: Tensor, fed_by: tuple[int, ...]) -> int | None:
         feeder = None
         for index in reversed(fed_by):
@@ -318,13 +319,12 @@ class Capture:
             name = None
         if name is None or not self._recording or not self._scopes:
             if fed_by:
-                for x in tensors(output, depth=1):
-                    self._origins.set(x, fed_by)
+                self._set_origin(output, fed_by)
             return
         scope = self._scopes[-1][0]
         # A layer that computes with its own parameters, and not through modules, feeds its functions itself.
         title = scope.name if scope.layer or not fed_by else self.rows[fed_by[-1]].layer.name.partition("@")[0]
-        if self.selection(scope.name) or self.selection(title):
+        if self.selection(title):
             known = (title, name, self._calls.get((title, name), 0)) in self._index
             self._record(title, name, scope, None if known else _caller(), output, fed_by)
 
@@ -342,7 +342,8 @@ class Capture:
         """Runs one of our hooks: times it, and keeps what goes wrong in it away from the training."""
         start = time.perf_counter()
         try:
-            call(*args)
+            with torch._C.DisableTorchFunction():  # our own operations are nobody's to see, least of all ours
+                call(*args)
         except Exception as error:
             self._fail(where, error)
         self.seconds += time.perf_counter() - start
@@ -353,7 +354,7 @@ class _Scope:
 
     __slots__ = (
         "capture", "fixed_axis", "function", "generation", "hides", "layer", "limits", "module_id", "module_type",
-        "name", "root", "title",
+        "name", "root", "selected", "title",
     )  # fmt: skip
 
     def __init__(self, capture: Capture, name: str, module: nn.Module, *, root: bool) -> None:
@@ -369,6 +370,7 @@ class _Scope:
         self.function = activation_of(module)
         self.limits = limits_of(self.function, module)
         self.fixed_axis = fixed_axis(module)
+        self.selected = capture.selection(name or self.module_type)
 
 
 class _Hook:

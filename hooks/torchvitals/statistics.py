@@ -29,11 +29,11 @@ bounded activation; share of subnormal values times elements; largest magnitude.
 CHUNK: Final = 1 << 18
 """Elements reduced at a time: the scratch (1 MiB) then stays in the cache and never page-faults."""
 HISTOGRAM_SAMPLE: Final = 1 << 12
-"""Elements a histogram is counted from; a tensor with no more is counted whole. Total variation to the histogram of
-all elements: about 2 %, 4.5 % at worst on real activations and gradients."""
+"""Elements a histogram, and the share of subnormal values, is counted from; a tensor with no more is counted whole.
+With k bins in use the total variation to the histogram of all elements is at most about sqrt(k / (2 pi n)): 3.5 % for
+the usual 30 bins, 6 % for 100. A share is within 0.02."""
 SAMPLE: Final = 1 << 14
-"""Elements a parameter's update and the share of subnormal values are measured from. The rms of an update is then
-within 1 % (Adam), a share within 0.006."""
+"""Elements a parameter's update is measured from; its rms is then within 1 % (Adam: 0.3 % typically)."""
 BINS: Final = 1024
 
 _SQUARES_SAFE: Final = (1e-12, 1e15)  # largest magnitudes whose float32 squares neither vanish nor overflow in a sum
@@ -50,17 +50,31 @@ class Scratch:
         self.host = device.type == "cpu" if host is None else host
         self.wide = torch.float32 if device.type == "mps" else torch.float64
         self._buffers: dict[tuple[torch.dtype, int], Tensor] = {}
+        self._views: dict[tuple[torch.dtype, int, torch.Size], Tensor] = {}
+        self._zero: dict[torch.dtype, Tensor] = {}
         self._cells: dict[torch.dtype, tuple[Tensor, tuple[Tensor, ...], NDArray[Any]]] = {}
 
     def like(self, x: Tensor, slot: int = 0, dtype: torch.dtype | None = None) -> Tensor:
         """A buffer of the shape of ``x``; its contents last until the next call with the same slot."""
-        key = (dtype or x.dtype, slot)
-        buffer = self._buffers.get(key)
-        if buffer is None or buffer.numel() < x.numel():
+        key = (dtype or x.dtype, slot, x.shape)
+        view = self._views.get(key)
+        if view is None:
+            buffer = self._buffers.get(key[:2])
             with torch.inference_mode(False):  # born in inference mode, it could not be written to later
-                buffer = torch.empty(max(CHUNK, x.numel()), dtype=key[0], device=self.device)
-            self._buffers[key] = buffer
-        return buffer[: x.numel()].view(x.shape)
+                if buffer is None or buffer.numel() < x.numel():
+                    buffer = torch.empty(max(CHUNK, x.numel()), dtype=key[0], device=self.device)
+                    self._buffers[key[:2]] = buffer
+                    self._views = {known: v for known, v in self._views.items() if known[:2] != key[:2]}
+                view = self._views[key] = buffer[: x.numel()].view(x.shape)
+        return view
+
+    def nonzero(self, x: Tensor) -> Tensor:
+        """1 where ``x`` is not exactly zero (NaN is not), else 0, in a buffer of slot 0."""
+        zero = self._zero.get(x.dtype)
+        if zero is None:
+            with torch.inference_mode(False):
+                zero = self._zero[x.dtype] = torch.zeros((), dtype=x.dtype, device=self.device)
+        return torch.ne(x, zero, out=self.like(x))  # a number instead of the tensor takes three times as long
 
     def cells(self, dtype: torch.dtype) -> tuple[tuple[Tensor, ...], NDArray[Any]]:
         """Four single-number tensors to reduce into, and the NumPy array that shares their memory (host only)."""
@@ -166,14 +180,17 @@ def add_values(row: Any, x: Tensor, scratch: Scratch, *, zeros: bool = True, sub
         piece = _workable(flat[start : start + CHUNK], scratch)
         _add_moments(row, piece, scratch, centred=False)
         if zeros:
-            fired = torch.ne(piece, 0, out=scratch.like(piece)).sum()
-            row[ZEROS] += piece.numel() - _number(fired, scratch)
+            row[ZEROS] += piece.numel() - _number(scratch.nonzero(piece).sum(), scratch)
     if subnormal:
-        sample = strided_sample(x, SAMPLE)
+        sample = strided_sample(x, HISTOGRAM_SAMPLE)
+        magnitude = (sample.float() if sample.element_size() < 4 else sample).abs()
         tiny = torch.finfo(x.dtype).tiny
-        magnitude = sample.to(torch.float64 if x.dtype == torch.float64 else torch.float32).abs()
-        small = ((magnitude > 0) & (magnitude < tiny)).sum(dtype=torch.float32)
-        row[SUBNORMAL] += _number(small, scratch) * (flat.numel() / sample.numel())
+        if scratch.host:
+            array = magnitude.numpy()
+            small: Any = np.count_nonzero(array < tiny) - np.count_nonzero(array == 0)
+        else:
+            small = ((magnitude > 0) & (magnitude < tiny)).sum()
+        row[SUBNORMAL] += small * (flat.numel() / sample.numel())
 
 
 def add_activation(
@@ -190,26 +207,30 @@ def add_activation(
         limits: outputs at or beyond these are saturated.
     """
     y, axis = in_storage_order(x, axis)
-    x_AUB = y.view(1, 1, -1) if axis is None else y.view(math.prod(y.shape[:axis]), y.shape[axis], -1)
+    if axis is None:
+        x_AUB, others = y.view(1, -1), (0,)
+    elif axis == y.ndim - 1:
+        x_AUB, others = y.view(-1, y.shape[axis]), (0,)
+    else:
+        x_AUB, others = y.view(math.prod(y.shape[:axis]), y.shape[axis], -1), (0, 2)
     pieces = x_AUB.split(max(1, CHUNK // max(1, x_AUB[0].numel()))) if x_AUB.numel() > CHUNK else (x_AUB,)
     for narrow in pieces:
         piece = _workable(narrow, scratch)
         _add_moments(row, piece.view(-1), scratch, centred=True)
-        mask = torch.ne(piece, 0, out=scratch.like(piece))
         if units is None:
-            row[ZEROS] += piece.numel() - _number(mask.sum(), scratch)
+            row[ZEROS] += piece.numel() - _number(scratch.nonzero(piece).sum(), scratch)
         else:
-            fired = mask.sum((0, 2))
+            fired = scratch.nonzero(piece).sum(others)
             units.fired += fired
-            row[ZEROS] += piece.numel() - _number(fired.sum(), scratch)
-            units.magnitude += torch.abs(piece, out=scratch.like(piece)).sum((0, 2))
+            row[ZEROS] += piece.numel() - (float(fired.numpy().sum()) if scratch.host else fired.sum())
+            units.magnitude += torch.abs(piece, out=scratch.like(piece)).sum(others)
         low, high = limits
         if low is not None:
             row[SATURATED] += _number(torch.le(piece, low, out=scratch.like(piece)).sum(), scratch)
         if high is not None:
             row[SATURATED] += _number(torch.ge(piece, high, out=scratch.like(piece)).sum(), scratch)
     if units is not None:
-        units.observations += x_AUB.shape[0] * x_AUB.shape[2]
+        units.observations += x.numel() // len(units.fired)
 
 
 def _number(x: Tensor, scratch: Scratch) -> Any:
@@ -260,8 +281,9 @@ def _add_moments_on_device(row: Tensor, piece: Tensor, scratch: Scratch, centred
     n = piece.numel()
     low, high = torch.aminmax(piece)
     largest = torch.maximum(low.abs(), high.abs())
-    usable = torch.isfinite(largest) & (largest > torch.finfo(piece.dtype).tiny)
-    scale = torch.where(usable, largest, 1.0).to(scratch.wide)
+    usable = torch.isfinite(largest) & (largest > 0)
+    # The reciprocal of a subnormal number is infinite.
+    scale = torch.where(usable, largest.clamp(min=torch.finfo(piece.dtype).tiny), 1.0).to(scratch.wide)
     scaled = torch.mul(piece, (1.0 / scale).to(piece.dtype), out=scratch.like(piece))
     if centred:
         variance, mean = (v.to(scratch.wide) for v in torch.var_mean(scaled, correction=0))

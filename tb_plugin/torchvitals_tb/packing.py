@@ -24,7 +24,7 @@ Array = NDArray[Any]
 
 BINS: Final = 1024
 _DTYPES: Final = ("u1", "u2", "u4", "i4", "f4", "f8")
-_MAX_RECORD: Final = 1 << 30  # a compressed record that claims more than this is broken or hostile
+_MAX_RECORD: Final = 1 << 26  # a compressed record that claims more than this is broken or hostile
 
 
 def pack(header: dict[str, Any], arrays: dict[str, Array]) -> bytes:
@@ -65,7 +65,7 @@ def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
                 raise ValueError("negative size")
             flat = np.frombuffer(data, dtype="<" + entry["dtype"], count=count, offset=start + entry["offset"])
             arrays[entry["name"]] = flat.reshape(shape)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"broken torchvitals record: {error}") from error
     return header, arrays
 
@@ -86,12 +86,20 @@ def _load(blob: bytes) -> dict[str, Array]:
 
 
 def _planes(values: Array, width: int) -> Array:
-    return np.ascontiguousarray(values, dtype=f"<u{width}").view(np.uint8).reshape(-1, width).T
+    planes: Array = np.ascontiguousarray(values, dtype=f"<u{width}").view(np.uint8).reshape(-1, width).T
+    return planes
 
 
-def _from_planes(planes: Array) -> Array:
-    width = planes.shape[0]
+def _from_planes(planes: Array, width: int) -> Array:
+    if planes.dtype != np.uint8 or planes.ndim != 2 or len(planes) != width:
+        raise ValueError(f"broken torchvitals record: not {width} byte planes")
     return np.ascontiguousarray(planes.T).view(f"<u{width}").reshape(-1)
+
+
+def _flat(array: Array, dtype: type[np.generic]) -> Array:
+    if array.dtype != dtype or array.ndim != 1:
+        raise ValueError(f"broken torchvitals record: not a row of {dtype.__name__}")
+    return array
 
 
 # Histograms ---------------------------------------------------------------------------------------------------------
@@ -148,9 +156,9 @@ def decode_histograms(blob: bytes) -> Histograms:
     """Inverse of `encode_histograms`. Raises ValueError on a broken record."""
     try:
         arrays = _load(blob)
-        starts = np.concatenate([[0], np.cumsum(arrays["entries"], dtype=np.int64)])
-        bins, counts = _from_planes(arrays["bins"]), _from_planes(arrays["counts"])
-    except (KeyError, IndexError, TypeError) as error:
+        starts = np.concatenate([[0], np.cumsum(_flat(arrays["entries"], np.uint16), dtype=np.int64)])
+        bins, counts = _from_planes(arrays["bins"], 2), _from_planes(arrays["counts"], 4)
+    except KeyError as error:
         raise ValueError(f"broken torchvitals record: {error!r}") from error
     if not len(bins) == len(counts) == starts[-1] or (len(bins) and bins.max() >= BINS):
         raise ValueError("broken torchvitals record: histogram rows do not add up")
@@ -222,11 +230,18 @@ def decode_units(blob: bytes) -> Units:
     """Inverse of `encode_units`. Raises ValueError on a broken record."""
     try:
         arrays = _load(blob)
-        starts = np.concatenate([[0], np.cumsum(_from_planes(arrays["units"]), dtype=np.int64)])
-        units = Units(starts, arrays["observations"], arrays["scale"], arrays["firing"], arrays["magnitude"])
-    except (KeyError, IndexError, TypeError) as error:
+        units = Units(
+            np.concatenate([[0], np.cumsum(_from_planes(arrays["units"], 4), dtype=np.int64)]),
+            _flat(arrays["observations"], np.float64),
+            _flat(arrays["scale"], np.float32),
+            _flat(arrays["firing"], np.uint8),
+            _flat(arrays["magnitude"], np.uint8),
+        )
+    except KeyError as error:
         raise ValueError(f"broken torchvitals record: {error!r}") from error
     sizes = {len(units.observations), len(units.scale)}
-    if sizes != {len(starts) - 1} or {len(units.firing), len(units.magnitude)} != {int(starts[-1])}:
+    if sizes != {len(units.starts) - 1} or {len(units.firing), len(units.magnitude)} != {int(units.starts[-1])}:
         raise ValueError("broken torchvitals record: unit rows do not add up")
+    if max(units.firing.max(initial=0), units.magnitude.max(initial=0)) > 15:
+        raise ValueError("broken torchvitals record: no such level")
     return units

@@ -83,7 +83,7 @@ def histogram_tag(kind: str) -> str:
 def split_segment(tag: str) -> tuple[str, int]:
     """``torchvitals/run@2`` -> (``torchvitals/run``, 2); a tag without a suffix is segment 0."""
     base, at, number = tag.rpartition("@")
-    return (base, int(number)) if at and number.isdigit() else (tag, 0)
+    return (base, int(number)) if at and number.isdecimal() and len(number) < 10 else (tag, 0)
 
 
 class Activation(NamedTuple):
@@ -188,18 +188,30 @@ class Manifest:
         """
         try:
             data = json.loads(text)
+            layers = tuple(_record(Layer, row) for row in data["layers"])
             return cls(
-                layers=tuple(_record(Layer, row) for row in data["layers"]),
+                layers=layers,
                 parameters=tuple(_record(Parameter, row) for row in data["parameters"]),
-                edges=tuple((int(a), int(b)) for a, b in data.get("edges", ())),
+                edges=tuple((a, b) for a, b in data.get("edges", ()) if _is_row(a, layers) and _is_row(b, layers)),
                 options=dict(data.get("options", {})),
                 versions=dict(data.get("versions", {})),
                 not_observed=dict(data.get("not_observed", {})),
             )
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"not a torchvitals manifest: {error!r}") from error
+
+
+def _is_row(index: Any, rows: tuple[Layer, ...]) -> bool:
+    return isinstance(index, int) and 0 <= index < len(rows)
 
 
 def _record(kind: Any, row: dict[str, Any]) -> Any:
     known = {f.name for f in fields(kind)}
-    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items() if k in known})
+    record = kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items() if k in known})
+    # A log directory may come from anywhere: what is used as a name or a size later must be one.
+    texts = (getattr(record, key, None) for key in ("kind", "type", "function", "parent", "layer", "source"))
+    sizes = (*record.shape, getattr(record, "units", None) or 0)
+    plain = all(isinstance(t, str | None) for t in texts) and all(isinstance(n, int) for n in sizes)
+    if not (isinstance(record.name, str) and plain):
+        raise TypeError(f"{kind.__name__} {record.name!r} has a field of another type")
+    return record

@@ -1,6 +1,6 @@
 /** Preact hooks without knowledge of the application. */
-import { type RefObject } from "preact";
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import type { RefObject } from "preact";
+import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 export interface Size {
   readonly width: number;
@@ -9,20 +9,28 @@ export interface Size {
 
 /** The element's content size in whole CSS pixels, 0 × 0 before it is laid out or while it is hidden. */
 export function useSize<T extends HTMLElement>(ref: RefObject<T>): Size {
+  const { attach, ...size } = useMeasure<T>();
+  useLayoutEffect(() => attach(ref.current), [ref]);
+  return size;
+}
+
+/** The same for an element that may be replaced by another: hand `attach` to it as its ref. */
+export function useMeasure<T extends HTMLElement>(): Size & { readonly attach: (element: T | null) => void } {
   const [size, setSize] = useState<Size>({ width: 0, height: 0 });
-  useLayoutEffect(() => {
-    const element = ref.current;
+  const observer = useRef<ResizeObserver | null>(null);
+  const attach = useCallback((element: T | null) => {
+    observer.current?.disconnect();
     if (!element) return;
     const measure = () => {
       const next = { width: Math.floor(element.clientWidth), height: Math.floor(element.clientHeight) };
       setSize((old) => (old.width === next.width && old.height === next.height ? old : next));
     };
     measure();
-    const observer = new ResizeObserver(measure);
-    observer.observe(element);
-    return () => observer.disconnect();
-  }, [ref]);
-  return size;
+    observer.current = new ResizeObserver(measure);
+    observer.current.observe(element);
+  }, []);
+  useEffect(() => () => observer.current?.disconnect(), []);
+  return { ...size, attach };
 }
 
 /** Runs `draw` after every render, with its canvas. Drawing is cheap and idempotent; there is no animation loop. */

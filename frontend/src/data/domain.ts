@@ -1,0 +1,80 @@
+/** From a series to its colour scale: bounds that hold for the whole run, so that zooming never changes a colour. */
+import { logScale, type Scale, shareScale, signedScale } from "../base/scales";
+import { FINITE, type Series } from "./series";
+import type { ScaleKind } from "./statistics";
+
+export interface Domain {
+  readonly scale: Scale;
+  /** Median magnitude: what the "extreme" reducer measures distance from. */
+  readonly reference: number;
+  /** Some values lie outside the colours' bounds. */
+  readonly clipped: boolean;
+  readonly hasZero: boolean;
+  readonly hasMissing: boolean;
+  readonly hasNonFinite: boolean;
+  /** No finite number anywhere. */
+  readonly empty: boolean;
+}
+
+const MOST_DECADES = 14;
+const SAMPLES = 40_000;
+
+export function domainOf(series: Series, kind: ScaleKind): Domain {
+  const { rows, capacity, count, values, state } = series;
+  let low = Number.POSITIVE_INFINITY;
+  let high = 0;
+  let zeros = 0;
+  let finite = 0;
+  let missing = 0;
+  let nonFinite = 0;
+  const stride = Math.max(1, Math.floor((rows * count) / SAMPLES));
+  const sample: number[] = [];
+  let turn = 0;
+  for (let r = 0; r < rows; r++) {
+    const end = r * capacity + count;
+    for (let i = r * capacity; i < end; i++) {
+      if (state[i] !== FINITE) {
+        if (state[i] === 1) missing++;
+        else nonFinite++;
+        continue;
+      }
+      finite++;
+      const size = Math.abs(values[i] as number);
+      if (size === 0) zeros++;
+      else {
+        if (size < low) low = size;
+        if (++turn % stride === 0 || sample.length < 64) sample.push(size);
+      }
+      if (size > high) high = size;
+    }
+  }
+  sample.sort((a, b) => a - b);
+  const reference = sample[sample.length >> 1] ?? 1;
+  const flags = { hasZero: zeros > 0, hasMissing: missing > 0, hasNonFinite: nonFinite > 0, empty: finite === 0, reference };
+  if (kind === "share") return { scale: shareScale(roundShare(high)), clipped: false, ...flags };
+  if (kind === "signed") return { scale: signedScale(high > 0 ? high : 1), clipped: false, ...flags };
+  if (high === 0) return { scale: logScale(0.1, 10), clipped: false, ...flags };
+  return { ...logDomain(low, high, sample), ...flags };
+}
+
+function logDomain(low: number, high: number, sorted: readonly number[]): { scale: Scale; clipped: boolean } {
+  let [from, to] = [Math.log10(low), Math.log10(high)];
+  const clipped = to - from > MOST_DECADES;
+  if (clipped) {
+    // One step at 1e30 must not paint all others the same: the colours follow the bulk, the ends are marked.
+    const at = (share: number) => Math.log10(sorted[Math.floor(share * (sorted.length - 1))] ?? 1);
+    from = Math.max(from, at(0.02) - 2);
+    to = Math.min(to, Math.max(from + 2, at(0.98) + 2));
+  }
+  if (to - from > 3) [from, to] = [Math.floor(from + 0.1), Math.ceil(to - 0.1)];
+  else if (to - from < 1) {
+    const middle = (from + to) / 2;
+    [from, to] = [middle - 0.5, middle + 0.5];
+  }
+  return { scale: logScale(10 ** from, 10 ** to), clipped };
+}
+
+function roundShare(high: number): number {
+  for (const round of [0.001, 0.01, 0.05, 0.1, 0.25, 0.5]) if (high > 0 && high <= round) return round;
+  return 1;
+}

@@ -1,0 +1,111 @@
+/** Gradient flow: where along the depth does the signal die or explode, and when did it start? */
+import { useSignal } from "@preact/signals";
+import { useMemo } from "preact/hooks";
+import { useHotkeys, useMeasure } from "../../base/hooks";
+import { pixelRatio } from "../../base/canvas";
+import { store } from "../../data/session";
+import { visibleRows } from "../../data/tree";
+import * as view from "../../data/view";
+import { Legend } from "../../views/legend";
+import { expandedIn, findNode, statistic as chosenStatistic, trees } from "../../views/rows";
+import { Waiting } from "../../views/waiting";
+import { exportCsv } from "./export";
+import { extentOf, HeatModel } from "./model";
+import { Picture } from "./picture";
+import { nextStep, type Pointed } from "./pointing";
+import { Readout } from "./readout";
+import { AxisSwitch, FoldButtons, StatisticSelect, TableSwitch } from "./toolbar";
+import { ValueTable } from "./value_table";
+import { nonFiniteIn, verdictOf } from "./verdict";
+import { VerdictLine } from "../../views/verdict_line";
+
+export function GradientLens() {
+  const run = store.value;
+  const manifest = run?.manifest.value ?? null;
+  const statistic = chosenStatistic.value;
+  // Asked for before the manifest is here: a page load waits for the slower of the two, not for their sum.
+  const loaded = run?.seriesOf(statistic.name).value ?? null;
+  const tree = trees[statistic.rows].value;
+  const { width, attach } = useMeasure<HTMLDivElement>();
+  const hover = useSignal<Pointed | null>(null);
+  const kind = view.axis.value;
+  const range = view.range.value;
+  const columns = Math.round(width * pixelRatio());
+
+  const model = useMemo(
+    () => (loaded ? new HeatModel(loaded, statistic, kind, range, columns) : null),
+    [loaded, statistic, kind, range, columns],
+  );
+  const whole = useMemo(
+    () => (loaded ? (range ? new HeatModel(loaded, statistic, kind, null, columns) : model) : null),
+    [loaded, statistic, kind, range ? columns : model],
+  );
+  const expanded = tree ? expandedIn(statistic.rows, tree) : null;
+  const search = view.search.value;
+  const rows = useMemo(
+    () => (tree && expanded ? visibleRows(tree, expanded, search) : []),
+    [tree, expanded, search],
+  );
+  const layer = view.layer.value;
+  const selected = useMemo(() => (tree && layer !== null ? findNode(tree, layer) : null), [tree, layer]);
+  const nonFinite = useMemo(() => (loaded ? nonFiniteIn(loaded.series) : null), [loaded]);
+  const pinned = model ? model.sampleAtStep(view.step.value) : -1;
+
+  useHotkeys((event) => {
+    if (!loaded) return;
+    if (event.key === "[" || event.key === "]") view.step.value = nextStep(loaded.series, pinned, event.key === "]" ? 1 : -1);
+    else if (event.key === "0") view.range.value = null;
+    else return;
+    event.preventDefault();
+  });
+
+  const names = statistic.rows === "layers" ? manifest?.layers : manifest?.parameters;
+  const verdict =
+    loaded && names && pinned >= 0
+      ? verdictOf(loaded, statistic, nonFinite, pinned, (r) => names[r]?.name || "the model")
+      : null;
+
+  return (
+    <div class="lens">
+      <div class="toolbar">
+        <StatisticSelect available={manifest?.statistics ?? []} chosen={statistic} />
+        {loaded && <Legend domain={loaded.domain} kind={statistic.scale} />}
+        <span class="spring" />
+        {tree && <FoldButtons kind={statistic.rows} tree={tree} />}
+        <AxisSwitch />
+        <TableSwitch />
+        <button
+          type="button"
+          class="button"
+          title="Numbers of the rows and steps on screen, as a file"
+          disabled={!model || rows.length === 0}
+          onClick={() => model && exportCsv(run?.name ?? "", model, rows)}
+        >
+          CSV
+        </button>
+      </div>
+      <VerdictLine verdict={verdict} note={statistic.read} />
+      {!manifest || !loaded || !model || !whole || !tree ? (
+        <Waiting />
+      ) : view.table.value ? (
+        <ValueTable model={model} rows={rows} pinned={pinned} />
+      ) : (
+        <Picture
+          manifest={manifest}
+          model={model}
+          whole={whole}
+          tree={tree}
+          rows={rows}
+          selected={selected}
+          pinned={pinned}
+          hover={hover}
+          width={width}
+          attach={attach}
+          extent={extentOf(loaded.series)}
+          nonFinite={nonFinite}
+        />
+      )}
+      {model && <Readout model={model} rows={rows} selected={selected} pinned={pinned} hover={hover} />}
+    </div>
+  );
+}

@@ -1,0 +1,115 @@
+/** The picture: overview, axis, then tree | heat map | depth profile on shared rows, and the selected row over time. */
+import type { Signal } from "@preact/signals";
+import { useState } from "preact/hooks";
+import { formatCount, formatValue, plural } from "../../base/format";
+import type { Manifest } from "../../data/manifest";
+import { FINITE, NONFINITE } from "../../data/series";
+import type { TreeNode, VisibleRow } from "../../data/tree";
+import * as view from "../../data/view";
+import { SeverityIcon } from "../../views/icons";
+import { RowFrame, type RowWindow } from "../../views/row_frame";
+import { toggle } from "../../views/rows";
+import { TimeAxis } from "../../views/time_axis";
+import { TreeRows } from "../../views/tree_rows";
+import { HeatPane } from "./heat_pane";
+import type { HeatModel } from "./model";
+import { Overview } from "./overview";
+import type { Pointed } from "./pointing";
+import { ProfileAxis, ProfilePane } from "./profile_pane";
+import { Strip } from "./strip";
+import type { NonFinite } from "./verdict";
+
+export interface PictureProps {
+  readonly manifest: Manifest;
+  readonly model: HeatModel;
+  readonly whole: HeatModel;
+  readonly tree: TreeNode;
+  readonly rows: readonly VisibleRow[];
+  readonly selected: TreeNode | null;
+  readonly pinned: number;
+  readonly hover: Signal<Pointed | null>;
+  /** Of the heat map, in CSS pixels; `attach` measures it. */
+  readonly width: number;
+  readonly attach: (element: HTMLDivElement | null) => void;
+  readonly extent: readonly [number, number];
+  readonly nonFinite: NonFinite | null;
+}
+
+export function Picture(props: PictureProps) {
+  const { model, whole, tree, rows, selected, pinned, hover } = props;
+  const [gutter, setGutter] = useState(0);
+  const [rowView, setRowView] = useState<RowWindow | null>(null);
+  const kind = model.statistic.rows;
+  const sample = hover.value?.sample ?? pinned;
+  const steps = model.loaded.series.steps;
+  const active = rows.findIndex((r) => r.node === selected);
+  const noun = kind === "layers" ? "layer" : "parameter";
+  return (
+    <div class="picture-grid" style={{ "--gutter": `${gutter}px` }}>
+      <div class="corner">
+        <span class="corner-title">{kind === "layers" ? "Layers" : "Parameters"}</span>
+        <span class="muted">
+          {plural(tree.rows.length, noun)}, {plural(model.loaded.series.count, "sampled step")}
+        </span>
+      </div>
+      <Overview model={whole} tree={tree} rows={rows} rowView={rowView} extent={props.extent} />
+      <div class="corner end">
+        <span class="corner-title">Depth profile</span>
+        <span class="muted">step {formatCount(steps[sample] as number)}</span>
+      </div>
+
+      <div class="column-heads">
+        <span>{view.search.value.trim() ? `${plural(rows.filter((r) => r.node.kind === "leaf").length, noun)} found` : ""}</span>
+        <span class="muted">{formatCount(steps[sample] as number)}</span>
+      </div>
+      <div class="axis-cell" ref={props.attach}>
+        <TimeAxis axis={model.axis} width={props.width} />
+      </div>
+      <ProfileAxis model={model} />
+
+      <RowFrame rows={rows.length} active={active} onGutter={setGutter} onView={(v) => sameView(v, rowView) || setRowView(v)}>
+        {(window) => (
+          <>
+            <TreeRows
+              label={kind === "layers" ? "Layers" : "Parameters"}
+              rows={rows}
+              view={window}
+              selected={selected?.key ?? null}
+              highlight={hover.value?.node ? rows.findIndex((r) => r.node === hover.value?.node) : -1}
+              onSelect={(node) => {
+                view.layer.value = node.name;
+              }}
+              onToggle={(node, open) => toggle(kind, tree, node.key, open)}
+              cells={(row) => <ValueCell model={model} row={row} sample={sample} />}
+            />
+            <HeatPane {...props} view={window} />
+            <ProfilePane model={model} rows={rows} view={window} sample={sample} selected={selected?.key ?? null} />
+          </>
+        )}
+      </RowFrame>
+
+      <Strip {...props} sample={sample} />
+    </div>
+  );
+}
+
+function ValueCell({ model, row, sample }: { model: HeatModel; row: VisibleRow; sample: number }) {
+  if (row.expanded) return <div role="gridcell" class="tree-value" />;
+  const cell = model.cell(row.node, sample);
+  const broken = model.span(row.node).nonFinite > 0;
+  const text = cell.value === cell.value ? formatValue(cell.value) : cell.state === NONFINITE ? "NaN" : "–";
+  return (
+    <div role="gridcell" class={`tree-value${cell.state === FINITE ? "" : " weak"}`}>
+      {broken && (
+        <span title="Not finite on at least one step shown">
+          <SeverityIcon severity="critical" />
+        </span>
+      )}
+      {text}
+    </div>
+  );
+}
+
+function sameView(a: RowWindow, b: RowWindow | null): boolean {
+  return b !== null && a.first === b.first && a.last === b.last && a.height === b.height;
+}

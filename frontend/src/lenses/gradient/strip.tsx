@@ -1,0 +1,122 @@
+/** Below the rows: what the selected row is, and its numbers over time. */
+import { useMemo, useRef } from "preact/hooks";
+import { useCanvas, useSize } from "../../base/hooks";
+import { formatCount, formatShare, formatValue, plural } from "../../base/format";
+import { logScale, type Scale } from "../../base/scales";
+import type { Manifest } from "../../data/manifest";
+import type { TreeNode } from "../../data/tree";
+import { type Theme, theme } from "../../views/theme";
+import { drawStrip } from "./draw_strip";
+import type { HeatModel, Span } from "./model";
+import type { PictureProps } from "./picture";
+
+export function Strip(props: PictureProps & { readonly sample: number }) {
+  const { model, manifest, selected, pinned } = props;
+  const box = useRef<HTMLDivElement>(null);
+  const { width, height } = useSize(box);
+  const span = selected ? model.span(selected) : null;
+  const scale = useMemo(() => (span ? rowScale(model, span) : null), [model, span]);
+  const canvas = useMemo(
+    () =>
+      selected && scale ? (
+        <StripCanvas model={model} node={selected} scale={scale} width={width} height={height} theme={theme.value} />
+      ) : null,
+    [model, selected, scale, width, height, theme.value],
+  );
+  return (
+    <>
+      <div class="strip-about">
+        {selected ? <About manifest={manifest} node={selected} kind={model.statistic.rows} /> : <Hint />}
+      </div>
+      <div class="strip-plot" ref={box}>
+        {selected && (
+          <div role="img" aria-label={`${model.statistic.label} of ${selected.name} over the steps shown`}>
+            {canvas}
+          </div>
+        )}
+        {selected && pinned >= 0 && <div class="cross pinned" style={{ left: `${model.unitOf(pinned) * width}px` }} />}
+        {selected && props.hover.value && <div class="cross" style={{ left: `${model.unitOf(props.sample) * width}px` }} />}
+      </div>
+      <div class="strip-facts">{selected && span && <Facts model={model} span={span} />}</div>
+    </>
+  );
+}
+
+function StripCanvas(p: {
+  model: HeatModel;
+  node: TreeNode;
+  scale: Scale;
+  width: number;
+  height: number;
+  theme: Theme;
+}) {
+  const canvas = useCanvas((element) => drawStrip(element, p.model, p.node, p.scale, p.width, p.height, p.theme));
+  return <canvas ref={canvas} style={{ width: `${p.width}px`, height: `${p.height}px` }} />;
+}
+
+/** The row's own range, at least a decade: a line that uses the height it has. */
+function rowScale(model: HeatModel, span: Span): Scale {
+  const { scale } = model.loaded.domain;
+  if (model.statistic.scale !== "log" || !(span.high > 0)) return scale;
+  const low = span.low > 0 ? span.low : Math.min(span.high, scale.low);
+  const [from, to] = [Math.log10(low), Math.log10(span.high)];
+  const slack = Math.max(0, (1 - (to - from)) / 2);
+  return logScale(10 ** (from - slack), 10 ** (to + slack));
+}
+
+function Hint() {
+  return <span class="muted">Choose a row to see its numbers over time</span>;
+}
+
+function About({ manifest, node, kind }: { manifest: Manifest; node: TreeNode; kind: "layers" | "parameters" }) {
+  if (node.kind === "group") {
+    return (
+      <>
+        <strong title={node.name}>{node.name}</strong>
+        <span class="muted">Group of {plural(node.rows.length, kind === "layers" ? "layer" : "parameter")}</span>
+        <span class="muted">The line is its worst member, the band all of them</span>
+      </>
+    );
+  }
+  const layer = kind === "layers" ? manifest.layers[node.row] : undefined;
+  const parameter = kind === "parameters" ? manifest.parameters[node.row] : undefined;
+  const missing = manifest.notObserved.get(node.name);
+  return (
+    <>
+      <strong title={node.name}>{node.name || "model output"}</strong>
+      {layer && (
+        <span class="muted">
+          {layer.kind === "function" ? `function ${layer.type}` : layer.type}
+          {layer.shape.length > 0 && <> · {layer.shape.join(" × ")}</>}
+          {layer.units !== null && layer.units > 0 && <> · {plural(layer.units, "unit")}</>}
+        </span>
+      )}
+      {layer?.source && <span class="muted">{layer.source}</span>}
+      {parameter && (
+        <span class="muted">
+          {parameter.shape.join(" × ") || "scalar"} · {parameter.trainable ? "trainable" : "frozen"}
+        </span>
+      )}
+      {missing && <span class="warn">Not measured: {missing}</span>}
+    </>
+  );
+}
+
+function Facts({ model, span }: { model: HeatModel; span: Span }) {
+  const say = model.statistic.scale === "share" ? formatShare : formatValue;
+  const { steps } = model.loaded.series;
+  return (
+    <dl>
+      <dt>Highest</dt>
+      <dd>{span.high >= span.low ? say(span.high) : "–"}</dd>
+      <dt>Lowest</dt>
+      <dd>{span.high >= span.low ? say(span.low) : "–"}</dd>
+      <dt>Not finite</dt>
+      <dd>
+        {span.nonFinite > 0
+          ? `${plural(span.nonFinite, "time")}, from step ${formatCount(steps[span.firstNonFinite] as number)}`
+          : "never"}
+      </dd>
+    </dl>
+  );
+}

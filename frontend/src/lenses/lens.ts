@@ -1,0 +1,8 @@
+/** What the frame knows of a lens. A further lens is one more entry in `registry.ts`. */
+import type { FunctionComponent } from "preact";
+
+export interface Lens {
+  readonly id: string;
+  readonly title: string;
+  readonly component: FunctionComponent;
+}

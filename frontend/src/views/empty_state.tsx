@@ -1,0 +1,21 @@
+import { Mark } from "./icons";
+
+const CODE = `from torchvitals import attach_hooks
+attach_hooks(model, writer)`;
+
+/** No run yet: what to do, in the two lines it takes. */
+export function EmptyState() {
+  return (
+    <div class="empty" data-testid="empty-state">
+      <Mark />
+      <h1>No vital signs yet</h1>
+      <p>
+        Add these two lines before your training loop, where <code>writer</code> is the SummaryWriter you already use
+      </p>
+      <pre>
+        <code>{CODE}</code>
+      </pre>
+      <p class="muted">This page looks for data every few seconds and opens by itself when the first sample is written</p>
+    </div>
+  );
+}

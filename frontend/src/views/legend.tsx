@@ -1,0 +1,43 @@
+/** The colour scale in words: a bar with round values, and the marks that are no colour. */
+import { cssOf, type Ramp } from "../base/ramps";
+import type { Domain } from "../data/domain";
+import type { ScaleKind } from "../data/statistics";
+import { theme } from "./theme";
+
+const BAR = 200;
+
+export function Legend({ domain, kind }: { domain: Domain; kind: ScaleKind }) {
+  const { ramps } = theme.value;
+  const ramp = kind === "signed" ? ramps.diverging : ramps.sequential;
+  const ticks = domain.scale.ticks(kind === "share" ? 3 : 6);
+  return (
+    <div class="legend">
+      {kind === "log" && domain.hasZero && <Swatch class="zero" text="0" title="Exactly zero" />}
+      <div class="legend-scale" style={{ width: `${BAR}px` }}>
+        <div class="legend-bar" style={{ background: gradient(ramp) }} />
+        {ticks.map((tick) => (
+          <span key={tick.at} class="legend-tick" style={{ left: `${tick.at * BAR}px` }}>
+            {domain.clipped && tick === ticks[0] ? "≤ " : domain.clipped && tick === ticks[ticks.length - 1] ? "≥ " : ""}
+            {tick.label}
+          </span>
+        ))}
+      </div>
+      {domain.hasNonFinite && <Swatch class="nonfinite" text="NaN or Inf" title="Measured, and not finite" />}
+      {domain.hasMissing && <Swatch class="missing" text="not measured" title="The row was not measured on this step" />}
+    </div>
+  );
+}
+
+function Swatch(props: { class: string; text: string; title: string }) {
+  return (
+    <span class="swatch" title={props.title}>
+      <span class={`swatch-box ${props.class}`} />
+      {props.text}
+    </span>
+  );
+}
+
+function gradient(ramp: Ramp): string {
+  const stops = Array.from({ length: 17 }, (_, i) => cssOf(ramp[Math.round((i / 16) * (ramp.length - 1))] ?? 0));
+  return `linear-gradient(to right, ${stops.join(", ")})`;
+}

@@ -1,0 +1,74 @@
+/** The rows on screen, shared by all lenses: which tree, what is open, what is selected. */
+import { computed, type Signal, signal } from "@preact/signals";
+import { store } from "../data/session";
+import { statisticOf } from "../data/statistics";
+import { allGroups, ancestorsOf, firstExpanded, layerTree, parameterTree, type TreeNode } from "../data/tree";
+import * as view from "../data/view";
+
+const ROWS_AT_FIRST = 48;
+
+export type RowKind = "layers" | "parameters";
+
+const manifest = computed(() => store.value?.manifest.value ?? null);
+
+/** The statistic in force: the one asked for if the run has it, else the one that says most. */
+export const statistic = computed(() => {
+  const names = manifest.value?.statistics;
+  const wanted = view.stat.value;
+  if (wanted && (!names || names.includes(wanted))) return statisticOf(wanted);
+  if (!names || names.includes("gradient/rms") || names.length === 0) return statisticOf("gradient/rms");
+  return statisticOf(names[0] as string);
+});
+
+export const trees: Readonly<Record<RowKind, Signal<TreeNode | null>>> = {
+  layers: computed(() => (manifest.value ? layerTree(manifest.value.layers) : null)),
+  parameters: computed(() => (manifest.value ? parameterTree(manifest.value.parameters) : null)),
+};
+
+/** What the user opened and closed, by run and kind; until then, what fits. */
+const opened: Signal<ReadonlyMap<string, ReadonlySet<string>>> = signal(new Map());
+
+const slot = (kind: string): string => `${kind} ${store.value?.name ?? ""}`;
+
+export function expandedIn(kind: string, tree: TreeNode): ReadonlySet<string> {
+  return opened.value.get(slot(kind)) ?? firstExpanded(tree, ROWS_AT_FIRST);
+}
+
+export function setExpanded(kind: string, keys: ReadonlySet<string>): void {
+  opened.value = new Map(opened.peek()).set(slot(kind), keys);
+}
+
+export function toggle(kind: string, tree: TreeNode, key: string, open: boolean): void {
+  const keys = new Set(expandedIn(kind, tree));
+  if (open) keys.add(key);
+  else keys.delete(key);
+  setExpanded(kind, keys);
+}
+
+export function expandAll(kind: string, tree: TreeNode): void {
+  setExpanded(kind, allGroups(tree));
+}
+
+/** Opens the groups above a row, so that a link to it shows it. */
+export function reveal(kind: string, tree: TreeNode, key: string): void {
+  const above = ancestorsOf(tree, key);
+  const now = expandedIn(kind, tree);
+  if (above && !above.every((k) => now.has(k))) setExpanded(kind, new Set([...now, ...above]));
+}
+
+/** The node a name in the address means: a row first, else a group. */
+export function findNode(tree: TreeNode, name: string): TreeNode | null {
+  let group: TreeNode | null = null;
+  const walk = (node: TreeNode): TreeNode | null => {
+    for (const child of node.children) {
+      if (child.name === name) {
+        if (child.kind === "leaf") return child;
+        group ??= child;
+      }
+      const below = walk(child);
+      if (below) return below;
+    }
+    return null;
+  };
+  return walk(tree) ?? group;
+}

@@ -9,10 +9,14 @@ from __future__ import annotations
 import argparse
 import math
 import struct
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+if __name__ == "__main__":
+    sys.path.pop(0)  # beside this script lie test folders with the names of the packages
 
 import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event
@@ -341,20 +345,25 @@ class _Lives:
 
     def record(self, progress: float) -> bytes:
         seen = np.repeat(self._observations, self._units)
-        rate = np.clip(self._rate + 0.02 * self._rng.standard_normal(len(seen)), 0, 1)
-        fired = np.where(self._death <= progress, 0, np.where(self._rate == 1, seen, np.ceil(seen * rate)))
-        magnitude = fired * np.exp(0.5 * self._rng.standard_normal(len(seen)))
+        noise = self._rng.standard_normal(len(seen), dtype=np.float32)
+        rate = np.where(self._rate == 1, 1, np.minimum(self._rate * (1 + 0.02 * noise), 1))
+        fired = np.where(self._death <= progress, 0, np.ceil(seen * rate))
+        magnitude = fired * np.exp(0.5 * noise)
         return packing.encode_units(self._units, self._observations, fired, magnitude)
 
 
-def _bell() -> np.ndarray:
-    """Share of a standard normal distribution in each bin."""
+def _bells() -> np.ndarray:
+    """[shift, bins] counts of 20,000 normal values; bins are half octaves, so twice as wide is a shift by two."""
     near, far = packing.bin_limits().T.astype(np.float64)
     share = [0.5 * abs(math.erf(b / math.sqrt(2)) - math.erf(a / math.sqrt(2))) for a, b in zip(near, far, strict=True)]
-    return np.nan_to_num(np.array(share))
+    counts = np.rint(20_000 * np.nan_to_num(share)).astype(np.int64)
+    bins = np.arange(packing.BINS)
+    source = bins % 512 - np.arange(-_WIDEST, _WIDEST + 1)[:, None]
+    return np.where((source >= 0) & (source < 510), counts[np.clip(source, 0, 511) + 512 * (bins >= 512)], 0)
 
 
-_BELL = _bell()
+_WIDEST = 100
+_BELLS = _bells()
 _SCALED_BY = {"activation": "activation/rms", "gradient": "gradient/rms"} | {
     "weight": "parameter/rms",
     "weight_gradient": "parameter/grad_rms",
@@ -362,19 +371,15 @@ _SCALED_BY = {"activation": "activation/rms", "gradient": "gradient/rms"} | {
 
 
 def _histograms(manifest: Manifest, kind: str, values: dict[str, np.ndarray], t: int) -> bytes:
-    """Normal distributions as wide as the statistics say; bins are half octaves, so another width is a shift."""
+    """Normal distributions as wide as the statistics say."""
     scale = values[_SCALED_BY[kind]][t]
     with np.errstate(divide="ignore", invalid="ignore"):
-        shift = np.nan_to_num(np.rint(2 * np.log2(scale)), posinf=0, neginf=0).astype(int)
-    bins = np.arange(packing.BINS)
-    source = bins % 512 - shift[:, None]
-    inside = (source >= 0) & (source < 510)
-    counts = np.where(inside, _BELL[np.clip(source, 0, 511) + 512 * (bins >= 512)], 0) * 20_000
-    if schema.rows_of(kind) == "layers" and kind == "activation":
+        shift = np.nan_to_num(np.rint(2 * np.log2(scale)), posinf=0, neginf=-_WIDEST)
+    counts = _BELLS[_WIDEST + np.clip(shift, -_WIDEST, _WIDEST).astype(int)]
+    if kind == "activation":
         relu = np.array([layer.function == "relu" for layer in manifest.layers])
         counts[relu, 512:] = 0
         counts[relu, 0] += 10_000
-    counts = counts.round().astype(np.int64)
     broken = ~np.isfinite(scale)
     counts[broken] = 0
     counts[broken, 511] = 20_000
@@ -388,7 +393,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--units", type=int, default=512)
     parser.add_argument("--kind", choices=KINDS, default="healthy")
-    parser.add_argument("--records", type=int, default=60, help="of histograms and units")
+    parser.add_argument("--records", type=int, default=40, help="of histograms and units")
     parser.add_argument("--every", type=int, default=1, help="optimizer steps between two sampled ones")
     parser.add_argument("--seed", type=int, default=0)
     options = vars(parser.parse_args(argv))

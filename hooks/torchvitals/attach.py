@@ -97,7 +97,7 @@ def attach_hooks(
     if os.environ.get("TORCHVITALS") == "0":
         _say_disabled()
         return Vitals(model, None, schedule, selection, {}, start_step, on_error)
-    before = _monitors.get(model)
+    before = _monitors.get(id(model))
     if before is not None:
         before.remove()
     options = {
@@ -128,6 +128,7 @@ class Vitals:
         on_error: str,
     ) -> None:
         self._model = weakref.ref(model)
+        self._key = id(model)
         self._emitter = emitter
         self._schedule = schedule
         self._options = options
@@ -170,9 +171,7 @@ class Vitals:
             self._finish_step()
         self._disarm()
         self._write_pending(wait=True)
-        model = self._model()
-        if model is not None and _monitors.get(model) is self:
-            del _monitors[model]
+        _monitors.pop(self._key, None)
         _drop_hooks_if_unused()
         self._end_writer()
 
@@ -214,7 +213,7 @@ class Vitals:
     def _start(self) -> None:
         model = self._model()
         assert model is not None
-        _monitors[model] = self
+        _monitors[self._key] = self
         # The hooks must not keep the model, nor a dropped handle, from going away.
         weakref.finalize(model, _model_gone, weakref.ref(self)).atexit = False
         _add_hooks()
@@ -383,7 +382,7 @@ class Vitals:
 
 # The process: which models are watched, and the optimizers' hooks ----------------------------------------------------
 
-_monitors: weakref.WeakKeyDictionary[nn.Module, Vitals] = weakref.WeakKeyDictionary()
+_monitors: dict[int, Vitals] = {}  # by the model's identity, until removed or the model is gone
 _handles: list[Any] = []
 _eager: weakref.WeakSet[Vitals] = weakref.WeakSet()
 _stance: Any = None
@@ -397,7 +396,7 @@ def _add_hooks() -> None:
 
 
 def _drop_hooks_if_unused() -> None:
-    if not len(_monitors):
+    if not _monitors:
         for handle in _handles:
             handle.remove()
         _handles.clear()
@@ -422,7 +421,6 @@ def _model_gone(vitals: weakref.ref[Vitals]) -> None:
     handle = vitals()
     if handle is not None:
         handle.remove()
-    _drop_hooks_if_unused()
 
 
 def _run_eagerly(vitals: Vitals, eager: bool) -> None:

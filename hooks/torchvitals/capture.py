@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
@@ -49,8 +48,8 @@ class Row:
 
     def begin(self, scratch: Scratch) -> None:
         self.scratch = scratch
-        self.activation = _sums(scratch)
-        self.gradient = _sums(scratch)
+        self.activation = scratch.sums()
+        self.gradient = scratch.sums()
         self.elements = 0
         self.gradient_elements = 0
         self.activation_bins: Any = None
@@ -58,10 +57,6 @@ class Row:
         self.units = None
         if self.layer.units is not None:
             self.units = UnitSums(scratch.zeros(self.layer.units), scratch.zeros(self.layer.units))
-
-
-def _sums(scratch: Scratch) -> Any:
-    return np.zeros(statistics.COLUMNS) if scratch.host else scratch.zeros(statistics.COLUMNS)
 
 
 class Capture:
@@ -211,7 +206,7 @@ class Capture:
         index = self._index.get((title, function, call))
         if index is None and not self._recording:  # a recomputation shows no layer that the forward did not
             return
-        x, missing = statistics.dense(_unwrapped(out))
+        x, missing = statistics.dense(statistics.local(out))
         scratch = self._scratch_of(x.device)
         if index is None:
             index = self._new_row(title, function, call, scope, source, x, fed_by, scratch)
@@ -249,7 +244,7 @@ class Capture:
         row = self.rows[index]
         if not statistics.measurable(gradient):
             return
-        x, missing = statistics.dense(_unwrapped(gradient))
+        x, missing = statistics.dense(statistics.local(gradient))
         with torch.no_grad(), _no_autocast(x.device.type):
             statistics.add_values(row.gradient, x, row.scratch, subnormal=True)
             if self.histograms and row.gradient_bins is None:
@@ -460,15 +455,6 @@ class _Functions(TorchFunctionMode):
 def _transformed() -> bool:
     """Whether the forward is being traced or transformed rather than run for training."""
     return torch.jit.is_tracing() or torch._C._functorch.maybe_current_level() is not None  # type: ignore[attr-defined]
-
-
-def _unwrapped(x: Tensor) -> Tensor:
-    """The local values of a distributed tensor, the plain tensor of a subclass."""
-    if type(x) in (Tensor, nn.Parameter):
-        return x
-    if hasattr(x, "to_local"):
-        x = x.to_local()
-    return x.detach().as_subclass(Tensor)
 
 
 def _no_autocast(device: str) -> contextlib.AbstractContextManager[Any]:

@@ -21,8 +21,8 @@ class ParameterRow:
     """What was measured of one parameter in the current step."""
 
     __slots__ = (
-        "before", "elements", "gradient", "gradient_bins", "gradient_elements", "measured", "optimized", "parameter",
-        "scratch", "unclipped", "update", "update_elements", "weight", "weight_bins",
+        "before", "elements", "gradient", "gradient_bins", "gradient_elements", "parameter", "unclipped", "update",
+        "update_elements", "weight", "weight_bins",
     )  # fmt: skip
 
     def __init__(self, parameter: Parameter) -> None:
@@ -34,14 +34,11 @@ class ParameterRow:
         self.gradient: Any = None
         self.unclipped: Any = None
         """The gradient's row at the end of the last backward, before anything was done to it."""
-        self.measured: tuple[weakref.ref[Tensor], int] | None = None
-        """The gradient ``gradient`` was measured from, and its version then: what has not changed is not read again."""
         self.update: Any = None
         self.before: Tensor | None = None
         self.elements = self.gradient_elements = self.update_elements = 0
         self.weight_bins: Any = None
         self.gradient_bins: Any = None
-        self.optimized = False
 
 
 class Parameters:
@@ -92,21 +89,27 @@ class Parameters:
     # Measuring --------------------------------------------------------------------------------------------------------
 
     def after_backward(self) -> None:
-        """Gradients as they leave a backward pass, before unscaling, clipping or anything else."""
+        """Sizes of the gradients as they leave a backward pass, before unscaling, clipping or anything else.
+
+        Whether something is done to them afterwards cannot be told from their version counters: unscaling, and
+        whatever goes through ``.data``, leaves those alone.
+        """
         for parameter, row in self._each():
-            if parameter.grad is not None:
-                self._measure_gradient(parameter.grad, row)
-                row.unclipped = row.gradient
+            if parameter.grad is not None and statistics.measurable(parameter.grad):
+                x, _ = statistics.dense(statistics.local(parameter.grad))
+                scratch = self._scratch_of(x.device)
+                row.unclipped = scratch.sums()
+                if x.numel():
+                    statistics.add_values(row.unclipped, x, scratch, zeros=False)
 
     def before_step(self, parameters: Iterable[Any], *, gradients: bool) -> None:
         """Weights, and gradients as the optimizer is about to use them."""
         for parameter, row in self._each(parameters):
-            row.optimized = True
             self.measure_weight(parameter, row)
             if gradients and parameter.grad is not None:
                 self._measure_gradient(parameter.grad, row)
             if parameter.requires_grad and statistics.measurable(parameter):
-                values = statistics.dense(_local(parameter))[0]
+                values = statistics.dense(statistics.local(parameter))[0]
                 row.before = statistics.strided_sample(values, statistics.SAMPLE).clone()
 
     def after_step(self, parameters: Iterable[Any], *, gradients: bool) -> None:
@@ -117,46 +120,45 @@ class Parameters:
             before, row.before = row.before, None
             if before is None:
                 continue
-            values = statistics.dense(_local(parameter))[0]
+            values = statistics.dense(statistics.local(parameter))[0]
             after = statistics.strided_sample(values, statistics.SAMPLE)
-            if after.shape != before.shape:
+            if after.shape != before.shape or not len(after):
                 continue
+            scratch = self._scratch_of(values.device)
             wide = before.dtype if before.dtype == torch.float64 else torch.float32
-            row.update = _sums(row.scratch)
-            statistics.add_values(row.update, after.to(wide) - before.to(wide), row.scratch, zeros=False)
+            row.update = scratch.sums()
+            statistics.add_values(row.update, after.to(wide) - before.to(wide), scratch, zeros=False)
             row.update_elements = after.numel()
 
     def rest(self) -> None:
-        """Weights of parameters that no optimizer stepped: frozen, or forgotten."""
+        """Parameters that no optimizer stepped: frozen, forgotten, or updated by hand."""
         for parameter, row in self._each():
             if row.weight is None:
                 self.measure_weight(parameter, row)
+            if row.gradient is None and parameter.grad is not None:
+                self._measure_gradient(parameter.grad, row)
 
     def measure_weight(self, parameter: nn.Parameter, row: ParameterRow) -> None:
         if not statistics.measurable(parameter):
             return
-        x, missing = statistics.dense(_local(parameter))
+        x, missing = statistics.dense(statistics.local(parameter))
         if x.numel() == 0:
             return
-        row.scratch = self._scratch_of(x.device)
-        row.weight = _sums(row.scratch)
-        statistics.add_values(row.weight, x, row.scratch, zeros=False)
+        scratch = self._scratch_of(x.device)
+        row.weight = scratch.sums()
+        statistics.add_values(row.weight, x, scratch, zeros=False)
         row.elements = x.numel() + missing
         if self.histograms:
-            row.weight_bins = statistics.count_bins(x, row.scratch)
+            row.weight_bins = statistics.count_bins(x, scratch)
 
     def _measure_gradient(self, gradient: Tensor, row: ParameterRow) -> None:
-        known = row.measured
-        if known is not None and known[0]() is gradient and known[1] == gradient._version:
-            return
         if not statistics.measurable(gradient):
             return
-        row.measured = (weakref.ref(gradient), gradient._version)
-        x, missing = statistics.dense(_local(gradient))
+        x, missing = statistics.dense(statistics.local(gradient))
         if x.numel() == 0 and not missing:
             return
         scratch = self._scratch_of(x.device)
-        row.gradient = _sums(scratch)
+        row.gradient = scratch.sums()
         if x.numel():
             statistics.add_values(row.gradient, x, scratch)
             if self.histograms:
@@ -177,13 +179,3 @@ class Parameters:
         if device not in self._scratch:
             self._scratch[device] = Scratch(device)
         return self._scratch[device]
-
-
-def _sums(scratch: Scratch) -> Any:
-    return np.zeros(statistics.COLUMNS) if scratch.host else scratch.zeros(statistics.COLUMNS)
-
-
-def _local(x: Tensor) -> Tensor:
-    if hasattr(x, "to_local"):
-        x = x.to_local()
-    return x.detach().as_subclass(Tensor)

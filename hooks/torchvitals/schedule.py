@@ -8,6 +8,7 @@ GRACE_SECONDS = 5.0
 """Time that may be spent on measuring before the overhead limit applies."""
 _DENSE = 20
 _WIDEST = 1000
+_CAPPED = _DENSE * 1024  # from here on the stride is the widest; counted from here, so that no gap is wider
 _RECORD_EVERY = 4
 
 
@@ -34,7 +35,7 @@ class Schedule:
         """Whether to sample the step ``offset`` steps after attaching, having spent so many seconds on each."""
         if self.every is not None:
             return offset % self.every == 0
-        if offset % stride(offset):
+        if (offset - _CAPPED if offset >= _CAPPED else offset) % stride(offset):
             return False
         return measuring <= GRACE_SECONDS or measuring <= self.overhead * training
 

@@ -89,6 +89,10 @@ class Scratch:
         with torch.inference_mode(False):
             return torch.zeros(shape, dtype=self.wide, device=self.device)
 
+    def sums(self) -> Any:
+        """An empty row: a NumPy vector on the host, else a tensor."""
+        return np.zeros(COLUMNS) if self.host else self.zeros(COLUMNS)
+
 
 @dataclass(slots=True)
 class UnitSums:
@@ -109,6 +113,15 @@ def measurable(x: Tensor) -> bool:
         and x.numel() > 0
         and not (x.is_meta or x.is_quantized or x.is_nested)
     )
+
+
+def local(x: Tensor) -> Tensor:
+    """The plain tensor in a parameter or another subclass; the local part of a distributed one."""
+    if type(x) is Tensor:
+        return x
+    if hasattr(x, "to_local"):
+        x = x.to_local()
+    return x.detach().as_subclass(Tensor)
 
 
 def dense(x: Tensor) -> tuple[Tensor, int]:

@@ -22,8 +22,8 @@ from tensorboard.compat.proto.types_pb2 import DT_DOUBLE, DT_FLOAT, DT_HALF, DT_
 from torchvitals_tb.schema import PREFIX
 
 _PREFIX: Final = PREFIX.encode()
-_DTYPES: Final = {DT_FLOAT: "<f4", DT_DOUBLE: "<f8", DT_HALF: "<f2"}
-_FIELDS: Final = {DT_FLOAT: "float_val", DT_DOUBLE: "double_val"}
+_DTYPES: Final[dict[int, str]] = {DT_FLOAT: "<f4", DT_DOUBLE: "<f8", DT_HALF: "<f2"}
+_FIELDS: Final[dict[int, str]] = {DT_FLOAT: "float_val", DT_DOUBLE: "double_val"}
 
 
 class Place(NamedTuple):
@@ -88,16 +88,18 @@ def decode_tensor(data: bytes) -> NDArray[Any] | list[bytes]:
         proto = TensorProto.FromString(data)
     except Exception as error:  # protobuf's DecodeError is an Exception of its own in every implementation
         raise ValueError(f"not a tensor: {error}") from error
-    if proto.dtype == DT_STRING:
+    kind = proto.dtype
+    if kind == DT_STRING:
         return list(proto.string_val)
-    if proto.dtype not in _DTYPES:
-        raise ValueError(f"a tensor of type {proto.dtype}, expected floating-point numbers")
-    dtype = np.dtype(_DTYPES[proto.dtype])
-    if proto.tensor_content:
-        flat = np.frombuffer(proto.tensor_content, dtype=dtype)
+    if kind not in _DTYPES:
+        raise ValueError(f"a tensor of type {kind}, expected floating-point numbers")
+    content = proto.tensor_content
+    if content:
+        flat = np.frombuffer(content, dtype=_DTYPES[kind])
     else:
-        flat = np.array(getattr(proto, _FIELDS.get(proto.dtype, ""), ()), dtype=dtype)
-    return flat.reshape([dim.size for dim in proto.tensor_shape.dim])
+        flat = np.array(getattr(proto, _FIELDS.get(kind, ""), ()), dtype=_DTYPES[kind])
+    shaped: NDArray[Any] = flat.reshape([dim.size for dim in proto.tensor_shape.dim])
+    return shaped
 
 
 def _add_event(found: Contents, data: bytes | mmap, start: int, stop: int) -> None:

@@ -58,16 +58,16 @@ def follow(records: Sequence[Units], window: NDArray[np.float64]) -> Lives:
     observations = np.zeros((len(records), rows))
     silent = np.full((len(records), rows), np.nan, dtype=np.float32)
     last_fired = np.full(len(row), -1, dtype=np.intp)
-    inhabited = units > 0
-    for r, record in enumerate(records):
-        ran = (np.diff(record.starts) == units) & inhabited & (record.observations > 0)
+    quiet = np.arange(len(row))  # units not seen to fire yet; backwards in time there are soon only a few
+    for r, record in reversed(list(enumerate(records))):
+        ran = (np.diff(record.starts) == units) & (units > 0) & (record.observations > 0)
         observations[r, ran] = record.observations[ran]
-        fired = _aligned(record.firing, record.starts, starts) > 0
-        np.putmask(last_fired, fired, r)
-        if inhabited.any():
-            alive = np.add.reduceat(fired, starts[:-1][inhabited], dtype=np.int64)
-            silent[r, inhabited] = 1 - alive / units[inhabited]
-        silent[r, ~ran] = np.nan
+        firing = _aligned(record.firing, record.starts, starts)
+        silent_units = np.diff(np.searchsorted(np.flatnonzero(firing == 0), starts))
+        silent[r, ran] = silent_units[ran] / units[ran]
+        fired = firing[quiet] > 0
+        last_fired[quiet[fired]] = r
+        quiet = quiet[~fired]
     seen = np.concatenate([np.zeros((1, rows)), np.cumsum(observations, axis=0)])
     silence = seen[-1, row] - seen[last_fired + 1, row]
     low = np.zeros(len(row), dtype=bool)

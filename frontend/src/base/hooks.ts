@@ -8,7 +8,7 @@ export interface Size {
 }
 
 /** The element's content size in whole CSS pixels, 0 × 0 before it is laid out or while it is hidden. */
-export function useSize<T extends HTMLElement>(ref: RefObject<T>): Size {
+export function useSize<T extends HTMLElement>(ref: RefObject<T | null>): Size {
   const { attach, ...size } = useMeasure<T>();
   useLayoutEffect(() => attach(ref.current), [ref]);
   return size;
@@ -34,7 +34,7 @@ export function useMeasure<T extends HTMLElement>(): Size & { readonly attach: (
 }
 
 /** Runs `draw` after every render, with its canvas. Drawing is cheap and idempotent; there is no animation loop. */
-export function useCanvas(draw: (canvas: HTMLCanvasElement) => void): RefObject<HTMLCanvasElement> {
+export function useCanvas(draw: (canvas: HTMLCanvasElement) => void): RefObject<HTMLCanvasElement | null> {
   const ref = useRef<HTMLCanvasElement>(null);
   useLayoutEffect(() => {
     if (ref.current) draw(ref.current);

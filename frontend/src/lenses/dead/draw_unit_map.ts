@@ -1,7 +1,7 @@
 /** Life lines: a line per unit, a column per record. */
 import { checker, prepare } from "../../base/canvas";
 import { packHex } from "../../base/ramps";
-import { ABSENT, RARE, SILENT } from "../../data/units";
+import { ABSENT, ALIVE, RARE, SILENT } from "../../data/units";
 import type { Theme } from "../../views/theme";
 
 export interface UnitMapPicture {
@@ -58,7 +58,7 @@ function worstOf(states: Uint8Array, order: Uint32Array, base: number, from: num
   for (let i = from; i < to; i++) {
     const state = states[base + (order[i] as number)] as number;
     if (state === SILENT) return SILENT;
-    if (state === RARE || worst === ABSENT) worst = state === ABSENT ? worst : Math.max(state, worst === ABSENT ? 0 : worst);
+    if (state === RARE || (state === ALIVE && worst === ABSENT)) worst = state;
   }
   return worst;
 }

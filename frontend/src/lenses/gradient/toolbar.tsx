@@ -2,7 +2,7 @@
 import { groupsFor, type Statistic } from "../../data/statistics";
 import type { TreeNode } from "../../data/tree";
 import * as view from "../../data/view";
-import { expandAll, type RowKind, setExpanded } from "../../views/rows";
+import { expandAll, setExpanded } from "../../views/rows";
 
 export function StatisticSelect({ available, chosen }: { available: readonly string[]; chosen: Statistic }) {
   const groups = groupsFor(available.length > 0 ? available : [chosen.name]);
@@ -49,7 +49,7 @@ export function AxisSwitch() {
   );
 }
 
-export function FoldButtons({ kind, tree }: { kind: RowKind; tree: TreeNode }) {
+export function FoldButtons({ kind, tree }: { kind: string; tree: TreeNode }) {
   if (!tree.children.some((n) => n.kind === "group")) return null;
   return (
     <div class="segmented" role="group" aria-label="Groups">

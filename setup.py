@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import ClassVar
 
 from setuptools import Command, setup
 from setuptools.command.build import build
@@ -60,7 +61,7 @@ class BuildFrontend(Command):
     """``npm ci``, type check and Vite, into ``torchvitals_tb/static``."""
 
     description = "build the page"
-    user_options: list[tuple[str, str | None, str]] = []
+    user_options: ClassVar[list[tuple[str, str | None, str]]] = []
 
     def initialize_options(self) -> None:
         self.build_lib: str | None = None
@@ -100,7 +101,7 @@ class BuildFrontend(Command):
 
 
 class Build(build):
-    sub_commands = [("build_frontend", None), *build.sub_commands]
+    sub_commands: ClassVar = [("build_frontend", None), *build.sub_commands]
 
 
 class BuildPy(build_py):

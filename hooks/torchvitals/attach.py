@@ -22,8 +22,6 @@ from torch.optim.optimizer import (
     register_optimizer_step_post_hook,
     register_optimizer_step_pre_hook,
 )
-from torchvitals_tb.schema import Manifest
-from torchvitals_tb.version import __version__
 
 from torchvitals.capture import Capture
 from torchvitals.emit import Emitter
@@ -31,6 +29,8 @@ from torchvitals.frames import Snapshot, UnitRecord
 from torchvitals.parameters import Parameters
 from torchvitals.schedule import Schedule, records
 from torchvitals.structure import Selection
+from torchvitals_tb.schema import Manifest
+from torchvitals_tb.version import __version__
 
 logger: Final = logging.getLogger("torchvitals")
 
@@ -283,7 +283,7 @@ class Vitals:
             if torch._C._current_graph_task_id() == -1:
                 self._finish_step()
             else:  # an optimizer that steps inside backward: the layers before it still await their gradients
-                torch.autograd.Variable._execution_engine.queue_callback(self._finish_step)  # type: ignore[attr-defined]
+                torch.autograd.Variable._execution_engine.queue_callback(self._finish_step)
 
     def _complete(self) -> bool:
         if self._required and self._required <= self._stepped.keys():

@@ -12,7 +12,6 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torchvitals_tb.schema import Layer
 
 from torchvitals import statistics
 from torchvitals.statistics import Scratch, UnitSums
@@ -29,6 +28,7 @@ from torchvitals.structure import (
     tensors,
     unit_axis,
 )
+from torchvitals_tb.schema import Layer
 
 _TORCH_FOLDERS: Final = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
 
@@ -180,7 +180,7 @@ class Capture:
             self._backward_seen = False
         if self._recording:
             self._functions = _Functions(self)
-            self._functions.__enter__()
+            self._functions.__enter__()  # type: ignore[no-untyped-call]
 
     def _end_outermost(self) -> None:
         self._recording = self._recomputing = False
@@ -189,7 +189,7 @@ class Capture:
     def _leave_functions(self) -> None:
         mode, self._functions = self._functions, None
         if mode is not None:
-            mode.__exit__(None, None, None)
+            mode.__exit__(None, None, None)  # type: ignore[no-untyped-call]
 
     # One row ----------------------------------------------------------------------------------------------------------
 
@@ -330,7 +330,7 @@ class Capture:
         task = torch._C._current_graph_task_id()
         if task not in self._tasks and task != -1:
             self._tasks.add(task)
-            torch.autograd.Variable._execution_engine.queue_callback(_AfterBackward(self))  # type: ignore[attr-defined]
+            torch.autograd.Variable._execution_engine.queue_callback(_AfterBackward(self))
         self._add_gradient(index, gradient)
 
     def guarded(self, where: str, call: Callable[..., None], *args: Any) -> None:
@@ -446,15 +446,13 @@ class _Functions(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         output = func(*args, **(kwargs or {}))
-        self.capture.guarded(
-            "functions", self.capture.after_function, func, args, kwargs, output, self.hidden > 0
-        )
+        self.capture.guarded("functions", self.capture.after_function, func, args, kwargs, output, self.hidden > 0)
         return output
 
 
 def _transformed() -> bool:
     """Whether the forward is being traced or transformed rather than run for training."""
-    return torch.jit.is_tracing() or torch._C._functorch.maybe_current_level() is not None  # type: ignore[attr-defined]
+    return torch._C._is_tracing() or torch._C._functorch.maybe_current_level() is not None
 
 
 def _no_autocast(device: str) -> contextlib.AbstractContextManager[Any]:
@@ -474,5 +472,3 @@ def _caller() -> str | None:
     while frame is not None and frame.f_code.co_filename.startswith(_TORCH_FOLDERS):
         frame = frame.f_back  # type: ignore[assignment]
     return None if frame is None else f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
-
-

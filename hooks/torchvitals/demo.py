@@ -92,7 +92,7 @@ def train(
     pixels, labels = digits()
     model = network.build()
     optimizer = network.optimizer(model)
-    with SummaryWriter(str(run)) as writer, attach_hooks(model, writer, every=1):  # type: ignore[no-untyped-call]
+    with SummaryWriter(str(run)) as writer, attach_hooks(model, writer, every=1):
         order = torch.randperm(len(labels))
         for step in range(steps):
             if len(order) < BATCH:
@@ -100,9 +100,9 @@ def train(
             batch, order = order[:BATCH], order[BATCH:]
             loss = nn.functional.cross_entropy(model(pixels[batch]), labels[batch])
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
-            writer.add_scalar("loss", loss.item(), step)  # type: ignore[no-untyped-call]
+            writer.add_scalar("loss", loss.item(), step)
             on_step()
     with torch.no_grad():
         accuracy = (model(pixels).argmax(1) == labels).float().mean().item()
@@ -112,7 +112,9 @@ def train(
 def command(argv: list[str]) -> int:
     """The ``demo`` of the command line. Returns the exit status: 0, or 2 for bad input."""
     parser = argparse.ArgumentParser(prog="torchvitals demo", description=(__doc__ or "").split("\n\n", 1)[1])
-    parser.add_argument("--logdir", type=Path, default=Path("runs/demo"), help="where the runs go (default: %(default)s)")
+    parser.add_argument(
+        "--logdir", type=Path, default=Path("runs/demo"), help="where the runs go (default: %(default)s)"
+    )
     parser.add_argument("--steps", type=int, default=400, help="optimizer steps per network (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of weights and batches (default: %(default)s)")
     options = parser.parse_args(argv)

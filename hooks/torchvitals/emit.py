@@ -20,6 +20,7 @@ from tensorboard.compat.proto.summary_pb2 import (
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 from tensorboard.compat.proto.types_pb2 import DT_DOUBLE, DT_FLOAT, DT_STRING
+
 from torchvitals_tb import packing, schema
 
 MIRRORED_LAYERS = 64
@@ -164,7 +165,7 @@ def _open(path: Any) -> Any:
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(f"writer={str(path)!r}: cannot write a run there ({error})") from error
-    return SummaryWriter(str(path))  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(path))
 
 
 def _checked(writer: Any) -> Any:

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torchvitals_tb import packing, schema
-from torchvitals_tb.schema import ACTIVATIONS, DORMANT_TAU
 
 from torchvitals import statistics
 from torchvitals.capture import Capture, Row
 from torchvitals.emit import Frame
 from torchvitals.parameters import Parameters
 from torchvitals.statistics import ABS_MAX, COLUMNS, NONFINITE, SATURATED, SUBNORMAL, ZEROS, Vector, to_float32
+from torchvitals_tb import packing, schema
+from torchvitals_tb.schema import ACTIVATIONS, DORMANT_TAU
 
 Host = NDArray[Any] | None
 
@@ -39,7 +39,7 @@ class Fetch:
                 host = torch.empty(flat.shape, dtype=wide, pin_memory=True)
                 host.copy_(flat, non_blocking=True)
                 event = torch.cuda.Event()
-                event.record(torch.cuda.current_stream(device))  # type: ignore[no-untyped-call]
+                event.record(torch.cuda.current_stream(device))
             else:
                 host = flat.cpu()
             self._copies.append((indices, host, event))
@@ -110,9 +110,7 @@ class Snapshot:
         items: list[Any] = [scale]
         for row in self._rows:
             units = row.units if row else None
-            items += (
-                (row.activation, row.gradient, row.activation_bins, row.gradient_bins) if row else (None,) * 4
-            )
+            items += (row.activation, row.gradient, row.activation_bins, row.gradient_bins) if row else (None,) * 4
             items += (units.fired, units.magnitude) if units else (None, None)
         for parameter in parameters.rows:
             items += (parameter.weight, parameter.gradient, parameter.unclipped, parameter.update)
@@ -233,5 +231,3 @@ def _is_bounded(layer: schema.Layer) -> bool:
 def _can_die(layer: schema.Layer) -> bool:
     kind = ACTIVATIONS.get(layer.function or "")
     return kind is not None and kind.reaches_zero
-
-

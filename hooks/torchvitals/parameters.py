@@ -6,15 +6,14 @@ import weakref
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
-from torchvitals_tb.schema import Parameter
 
 from torchvitals import statistics
 from torchvitals.statistics import Scratch
 from torchvitals.structure import Selection
+from torchvitals_tb.schema import Parameter
 
 
 class ParameterRow:

@@ -109,9 +109,7 @@ class UnitSums:
 def measurable(x: Tensor) -> bool:
     """Whether the numbers of a tensor can be read: data of a floating or complex type, not empty."""
     return (
-        (x.is_floating_point() or x.is_complex())
-        and x.numel() > 0
-        and not (x.is_meta or x.is_quantized or x.is_nested)
+        (x.is_floating_point() or x.is_complex()) and x.numel() > 0 and not (x.is_meta or x.is_quantized or x.is_nested)
     )
 
 
@@ -143,7 +141,8 @@ def in_storage_order(x: Tensor, axis: int | None = None) -> tuple[Tensor, int | 
     """The same elements as a contiguous tensor and where its axis went; no copy where they lie densely."""
     if x.is_contiguous():
         return x, axis
-    order = sorted(range(x.ndim), key=lambda d: (-x.stride(d), d))
+    strides = x.stride()
+    order = sorted(range(x.ndim), key=lambda d: (-strides[d], d))
     y = x.permute(order)
     if not y.is_contiguous():
         return x.contiguous(), axis
@@ -220,10 +219,11 @@ def add_activation(
         limits: outputs at or beyond these are saturated.
     """
     y, axis = in_storage_order(x, axis)
+    others: tuple[int, ...] = (0,)  # the axes that are not units
     if axis is None:
-        x_AUB, others = y.view(1, -1), (0,)
+        x_AUB = y.view(1, -1)
     elif axis == y.ndim - 1:
-        x_AUB, others = y.view(-1, y.shape[axis]), (0,)
+        x_AUB = y.view(-1, y.shape[axis])
     else:
         x_AUB, others = y.view(math.prod(y.shape[:axis]), y.shape[axis], -1), (0, 2)
     pieces = x_AUB.split(max(1, CHUNK // max(1, x_AUB[0].numel()))) if x_AUB.numel() > CHUNK else (x_AUB,)

@@ -12,6 +12,7 @@ from typing import Any, Final
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
 from torchvitals_tb.schema import ACTIVATIONS
 
 _MODULE_FUNCTIONS: Final[dict[str, str]] = {

@@ -15,11 +15,11 @@ import torch
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
-from torchvitals import Vitals, attach_hooks
-from torchvitals_tb import load_run
 
 from tests.torchvitals.test_training_unchanged import hook_counts
 from tests.torchvitals.training import fresh, one_step
+from torchvitals import Vitals, attach_hooks
+from torchvitals_tb import load_run
 
 
 def train(model, batch, optimizer, steps, name="mlp"):

@@ -7,12 +7,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torchvitals import attach_hooks
-from torchvitals_tb import load_run
 
 from tests.torchvitals import twin
 from tests.torchvitals.training import fresh, one_step, record
 from tests.zoo import ZOO
+from torchvitals import attach_hooks
+from torchvitals_tb import load_run
 
 
 @pytest.mark.parametrize("name", ZOO)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torchvitals import attach_hooks
-from torchvitals_tb import load_run
 
 from tests.torchvitals.training import fresh, one_step
 from tests.zoo import ZOO
+from torchvitals import attach_hooks
+from torchvitals_tb import load_run
 
 
 def rms(x):
@@ -134,7 +134,7 @@ def test_a_gradient_at_a_recycled_address_is_read_anew(tmp_path):
     "make", [lambda p: torch.optim.LBFGS(p, lr=0.1, max_iter=3), lambda p: torch.optim.SGD(p, lr=0.1)]
 )
 def test_closure(make, tmp_path):
-    model, run = linear_regression(tmp_path, make, steps=2, n=16, closure=True)
+    _, run = linear_regression(tmp_path, make, steps=2, n=16, closure=True)
     assert run.steps.tolist() == [0, 1]
     assert (run["parameter/grad_rms"].values > 0).all()
     assert (run["parameter/update_rms"].values > 0).all()

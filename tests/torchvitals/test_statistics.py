@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torchvitals import statistics as st
-from torchvitals_tb import packing
 
 from tests.torchvitals import twin
+from torchvitals import statistics as st
+from torchvitals_tb import packing
 
 TENSORS = {
     "plain": lambda: torch.randn(300, 40),
@@ -111,16 +111,12 @@ def test_rows_add_up_over_calls(scratch):
         st.add_activation(sums, part, 1, scratch, units, (None, None))
     mean, std, rms = st.moments(np.asarray(sums)[None], np.array([80]))
     expected = twin.activation_statistics(torch.cat(parts))
-    assert (mean[0], std[0], rms[0]) == pytest.approx(
-        (expected["mean"], expected["std"], expected["rms"]), rel=1e-5
-    )
+    assert (mean[0], std[0], rms[0]) == pytest.approx((expected["mean"], expected["std"], expected["rms"]), rel=1e-5)
     assert units.observations == 16
 
 
 def test_sparse_and_complex_values():
-    coo = torch.sparse_coo_tensor(
-        torch.tensor([[0, 2, 2]]), torch.tensor([1.0, 2.0, 3.0]), (5,), check_invariants=True
-    )
+    coo = torch.sparse_coo_tensor(torch.tensor([[0, 2, 2]]), torch.tensor([1.0, 2.0, 3.0]), (5,), check_invariants=True)
     values, missing = st.dense(coo)
     assert sorted(values.tolist()) == [1.0, 5.0] and missing == 3  # duplicates are one element
     values, missing = st.dense(torch.tensor([3 + 4j]))

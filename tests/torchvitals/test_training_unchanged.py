@@ -8,10 +8,10 @@ import pickle
 
 import pytest
 import torch
-from torchvitals import attach_hooks
 
 from tests.torchvitals.training import fresh, one_step, state
 from tests.zoo import ZOO
+from torchvitals import attach_hooks
 
 OPTIMIZERS = {
     "sgd": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9),

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 from torch import nn
-from torchvitals import attach_hooks
-from torchvitals_tb import load_run
 
 from tests.zoo import ZOO
+from torchvitals import attach_hooks
+from torchvitals_tb import load_run
 
 
 def fresh(name: str, seed: int = 0) -> tuple[nn.Module, tuple[Any, ...]]:

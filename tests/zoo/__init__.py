@@ -170,9 +170,7 @@ ZOO: dict[str, Entry] = {
         lambda: nn.Sequential(nn.Linear(8, 12), nn.ReLU(inplace=True), nn.Linear(12, 4)), _vectors, ("0", "1", "2")
     ),
     "single layer": Entry(lambda: nn.Linear(8, 3), _vectors, ("Linear",)),
-    "residual": Entry(
-        Residual, _images, ("conv1", "bn1", "bn1/relu", "conv2", "bn2", "bn2/relu", "head")
-    ),
+    "residual": Entry(Residual, _images, ("conv1", "bn1", "bn1/relu", "conv2", "bn2", "bn2/relu", "head")),
     "reused": Entry(Reused, _vectors, ("fc", "act", "fc@1", "act@1", "act@2", "out")),
     "functional": Entry(
         Functional, _vectors, ("a", "a/gelu", "b", "b/relu", "c", "c/tanh", "d", "d/silu", "d/silu/clamp")
@@ -181,10 +179,19 @@ ZOO: dict[str, Entry] = {
         Attention,
         lambda: (torch.randint(0, 11, (3, 5)),),
         (
-            "embed", "block.self_attn", "block.dropout1", "block.norm1", "block.linear1", "block.linear1/relu",
-            "block.dropout", "block.linear2", "block.dropout2", "block.norm2", "out",
+            "embed",
+            "block.self_attn",
+            "block.dropout1",
+            "block.norm1",
+            "block.linear1",
+            "block.linear1/relu",
+            "block.dropout",
+            "block.linear2",
+            "block.dropout2",
+            "block.norm2",
+            "out",
         ),
-    ),  # fmt: skip
+    ),
     "recurrent": Entry(Recurrent, lambda: (torch.randn(4, 5, 8),), ("lstm", "head")),
     "nested": Entry(Nested, _vectors, ("a", "b", "c", "d"), lambda out: out["out"].square().mean()),
     "tied": Entry(Tied, lambda: (torch.randint(0, 11, (7,)),), ("embed", "out")),

@@ -16,14 +16,14 @@ export function superscript(exponent: number): string {
   return exponent < 0 ? `⁻${digits}` : digits;
 }
 
-/** A value for reading: three significant digits, exponents outside 0.001 … 10,000. */
+/** A value for reading: three significant digits, exponents outside 0.01 … 10,000. */
 export function formatValue(value: number): string {
   if (Number.isNaN(value)) return "NaN";
   if (!Number.isFinite(value)) return value > 0 ? "Inf" : "−Inf";
   if (value === 0) return "0";
   const size = Math.abs(value);
   const sign = value < 0 ? "−" : "";
-  if (size >= 1e-3 && size < 1e4) return sign + trimZeros(size.toPrecision(3));
+  if (size >= 1e-2 && size < 1e4) return sign + trimZeros(size.toPrecision(3));
   const [mantissa, exponent] = size.toExponential(2).split("e");
   return `${sign}${mantissa}e${exponent?.replace("+", "").replace("-", "−")}`;
 }

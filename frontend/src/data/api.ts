@@ -22,10 +22,7 @@ export async function fetchManifest(run: string): Promise<Manifest> {
   return parseManifest(await json("manifest", { run }));
 }
 
-export async function fetchContainer(
-  route: "statistic" | "dead" | "units",
-  query: Query,
-): Promise<Container> {
+export async function fetchContainer(route: "statistic" | "dead" | "units", query: Query): Promise<Container> {
   const response = await get(route, query);
   return decodeContainer(await response.arrayBuffer());
 }

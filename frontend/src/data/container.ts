@@ -32,7 +32,7 @@ export function decodeContainer(buffer: ArrayBuffer): Container {
   if (start > buffer.byteLength) throw new BrokenPayload("the answer was cut short");
   const header = parseHeader(new TextDecoder().decode(new Uint8Array(buffer, 4, start - 4)));
   const arrays = new Map<string, PackedArray>();
-  for (const entry of Array.isArray(header["arrays"]) ? header["arrays"] : []) {
+  for (const entry of Array.isArray(header.arrays) ? header.arrays : []) {
     const { name, dtype, shape, offset } = entry as { name: string; dtype: string; shape: number[]; offset: number };
     const Type = TYPES[dtype as keyof typeof TYPES];
     if (!Type) throw new BrokenPayload(`unknown number type ${dtype}`);
@@ -43,7 +43,10 @@ export function decodeContainer(buffer: ArrayBuffer): Container {
       throw new BrokenPayload("the answer was cut short");
     }
     const aligned = from % Type.BYTES_PER_ELEMENT === 0;
-    arrays.set(name, { shape, data: new Type(aligned ? buffer : buffer.slice(from, from + bytes), aligned ? from : 0, count) });
+    arrays.set(name, {
+      shape,
+      data: new Type(aligned ? buffer : buffer.slice(from, from + bytes), aligned ? from : 0, count),
+    });
   }
   return { header, arrays };
 }

@@ -3,7 +3,9 @@ import { arrayOf, type Container, numberOf } from "./container";
 import type { Layer } from "./manifest";
 
 export interface DeadData {
+  /** Values a unit must have been zero for to be called dead, at least; `windows`: for each row. */
   readonly window: number;
+  readonly windows: Float64Array | null;
   readonly steps: Float64Array;
   readonly units: Uint32Array;
   readonly dead: Uint32Array;
@@ -20,6 +22,7 @@ export function parseDead(container: Container): DeadData {
   const units = arrayOf(container, "units", Uint32Array);
   return {
     window: numberOf(container, "window_observations", 0),
+    windows: container.arrays.has("window") ? arrayOf(container, "window", Float64Array) : null,
     steps: arrayOf(container, "steps", Float64Array),
     units,
     dead: arrayOf(container, "dead", Uint32Array),
@@ -45,6 +48,8 @@ export interface DeadRow {
   readonly born: number;
   readonly dormant: number;
   readonly observations: number;
+  /** How many of them a verdict takes. */
+  readonly needed: number;
   readonly severity: Severity;
 }
 
@@ -54,10 +59,11 @@ export function deadRow(data: DeadData, layer: Layer, row: number): DeadRow {
   const observations = data.observations[row] ?? 0;
   const dormant = data.dormant[row] ?? 0;
   const share = units > 0 ? dead / units : 0;
+  const needed = data.windows?.[row] ?? data.window;
   const kind: DeadKind =
     units === 0
       ? "none"
-      : dead > 0 || (layer.reachesZero && observations >= data.window)
+      : dead > 0 || (layer.reachesZero && observations >= needed)
         ? "measured"
         : layer.reachesZero
           ? "few"
@@ -71,6 +77,7 @@ export function deadRow(data: DeadData, layer: Layer, row: number): DeadRow {
     born: data.bornDead[row] ?? 0,
     dormant,
     observations,
+    needed,
     severity: severityOf(kind, share),
   };
 }
@@ -101,7 +108,7 @@ export function deadGroup(rows: readonly DeadRow[], members: readonly number[]):
   let severity: Severity = "ok";
   for (const member of members) {
     const row = rows[member];
-    if (!row || row.kind !== "measured") continue;
+    if (row?.kind !== "measured") continue;
     judged++;
     units += row.units;
     dead += row.dead;

@@ -50,7 +50,13 @@ export function domainOf(series: Series, kind: ScaleKind): Domain {
   }
   sample.sort((a, b) => a - b);
   const reference = sample[sample.length >> 1] ?? 1;
-  const flags = { hasZero: zeros > 0, hasMissing: missing > 0, hasNonFinite: nonFinite > 0, empty: finite === 0, reference };
+  const flags = {
+    hasZero: zeros > 0,
+    hasMissing: missing > 0,
+    hasNonFinite: nonFinite > 0,
+    empty: finite === 0,
+    reference,
+  };
   if (kind === "share") return { scale: shareScale(roundShare(high)), clipped: false, ...flags };
   if (kind === "signed") return { scale: signedScale(high > 0 ? high : 1), clipped: false, ...flags };
   if (high === 0) return { scale: logScale(0.1, 10), clipped: false, ...flags };

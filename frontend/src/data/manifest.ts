@@ -61,58 +61,58 @@ const numbers = (v: unknown): number[] => list(v).filter((n): n is number => typ
 
 export function parseRuns(json: unknown): Runs {
   const data = record(json);
-  const runs = list(data["runs"]).map((entry) => {
+  const runs = list(data.runs).map((entry) => {
     const run = record(entry);
-    return { name: text(run["name"]), version: text(run["version"]), lastStep: number(run["last_step"]) };
+    return { name: text(run.name), version: text(run.version), lastStep: number(run.last_step) };
   });
-  return { runs, samplesKept: number(data["samples_kept"]) };
+  return { runs, samplesKept: number(data.samples_kept) };
 }
 
 export function parseManifest(json: unknown): Manifest {
   const data = record(json);
-  const steps = record(data["steps"]);
-  const gaps = record(data["gaps"]);
-  const schema = record(data["schema"]);
+  const steps = record(data.steps);
+  const gaps = record(data.gaps);
+  const schema = record(data.schema);
   return {
-    run: text(data["run"]),
-    version: text(data["version"]),
-    layers: list(data["layers"]).map(parseLayer),
-    parameters: list(data["parameters"]).map(parseParameter),
-    statistics: list(data["statistics"]).map((s) => text(s)),
-    units: data["units"] === true,
-    notObserved: new Map(Object.entries(record(data["not_observed"])).map(([k, v]) => [k, text(v)])),
-    firstStep: number(steps["first"]),
-    lastStep: number(steps["last"]),
-    samples: number(steps["samples"]),
-    written: number(gaps["written"]),
-    read: number(gaps["read"]),
-    newerSchema: number(schema["run"], 1) > number(schema["reader"], 1),
+    run: text(data.run),
+    version: text(data.version),
+    layers: list(data.layers).map(parseLayer),
+    parameters: list(data.parameters).map(parseParameter),
+    statistics: list(data.statistics).map((s) => text(s)),
+    units: data.units === true,
+    notObserved: new Map(Object.entries(record(data.not_observed)).map(([k, v]) => [k, text(v)])),
+    firstStep: number(steps.first),
+    lastStep: number(steps.last),
+    samples: number(steps.samples),
+    written: number(gaps.written),
+    read: number(gaps.read),
+    newerSchema: number(schema.run, 1) > number(schema.reader, 1),
   };
 }
 
 function parseLayer(json: unknown): Layer {
   const row = record(json);
   return {
-    name: text(row["name"]),
-    kind: row["kind"] === "function" ? "function" : "module",
-    type: text(row["type"]),
-    function: textOrNull(row["function"]),
-    parent: text(row["parent"]),
-    call: number(row["call"]),
-    shape: numbers(row["shape"]),
-    units: typeof row["units"] === "number" ? row["units"] : null,
-    source: textOrNull(row["source"]),
-    reachesZero: row["reaches_zero"] === true,
-    bounded: row["bounded"] === true,
+    name: text(row.name),
+    kind: row.kind === "function" ? "function" : "module",
+    type: text(row.type),
+    function: textOrNull(row.function),
+    parent: text(row.parent),
+    call: number(row.call),
+    shape: numbers(row.shape),
+    units: typeof row.units === "number" ? row.units : null,
+    source: textOrNull(row.source),
+    reachesZero: row.reaches_zero === true,
+    bounded: row.bounded === true,
   };
 }
 
 function parseParameter(json: unknown): Parameter {
   const row = record(json);
   return {
-    name: text(row["name"]),
-    layer: text(row["layer"]),
-    shape: numbers(row["shape"]),
-    trainable: row["trainable"] !== false,
+    name: text(row.name),
+    layer: text(row.layer),
+    shape: numbers(row.shape),
+    trainable: row.trainable !== false,
   };
 }

@@ -53,7 +53,7 @@ export function extend(series: Series, container: Container): Series {
         const value = values[source + r] as number;
         const target = r * grown.capacity + series.count + t;
         grown.values[target] = value;
-        grown.state[target] = value - value === 0 ? FINITE : value !== value ? MISSING : NONFINITE;
+        grown.state[target] = value - value === 0 ? FINITE : Number.isNaN(value) ? MISSING : NONFINITE;
       }
     }
   }
@@ -63,7 +63,11 @@ export function extend(series: Series, container: Container): Series {
 function reserve(series: Series, rows: number, count: number): Series {
   if (rows === series.rows && count <= series.capacity) return series;
   const capacity =
-    count <= series.capacity ? series.capacity : series.capacity === 0 ? count : Math.max(count, Math.ceil(count * 1.5));
+    count <= series.capacity
+      ? series.capacity
+      : series.capacity === 0
+        ? count
+        : Math.max(count, Math.ceil(count * 1.5));
   const steps = new Float64Array(capacity);
   steps.set(series.steps.subarray(0, series.count));
   const values = new Float32Array(rows * capacity).fill(Number.NaN);

@@ -2,7 +2,7 @@
  * The module tree every lens shares: leaves are rows of the data, groups are the modules that hold them.
  *
  * Order is execution order: a group stands where its first child ran. A group with a single child group is drawn as
- * one row (`encoder.layers`), so that depth on screen means structure and not packaging.
+ * one row (`encoder.layers`), and one with a single layer is that layer: depth on screen means structure.
  */
 import type { Layer, Parameter } from "./manifest";
 
@@ -40,6 +40,9 @@ interface Draft {
   groups: Map<string, Draft>;
 }
 
+/** A name without its call: `act@1` is `act`. */
+const bareName = (name: string): string => name.replace(/@\d+$/, "");
+
 const draft = (path: string): Draft => ({ path, row: -1, leaf: null, children: [], groups: new Map() });
 
 /** `keep`: rows to leave in; a lens may list only some. */
@@ -48,7 +51,7 @@ export function layerTree(layers: readonly Layer[], keep: (row: number) => boole
   const paths = new Set(layers.map((l) => l.parent).flatMap(prefixes));
   layers.forEach((layer, row) => {
     if (!keep(row)) return;
-    const bare = layer.name.replace(/@\d+$/, "");
+    const bare = bareName(layer.name);
     // A container that is measured itself sits inside its own group, last, as what the group gives out.
     const own = layer.kind === "module" && paths.has(bare) && bare !== "";
     const group = groupAt(root, own ? bare : layer.parent);
@@ -105,7 +108,14 @@ function finish(node: Draft, above: string): TreeNode {
     return { key: `l:${leaf.name}`, kind: "leaf", row, rows: [row], children: [], ...leaf };
   }
   let at = node;
-  while (at.path !== "" && at.children.length === 1 && at.children[0] && !at.children[0].leaf) at = at.children[0];
+  while (at.path !== "" && at.children.length === 1 && at.children[0]) {
+    const [only] = at.children;
+    if (!only.leaf) at = only;
+    else {
+      // A group of one is that one, called by its longer name.
+      return { ...finish(only, above), label: relative(bareName(only.leaf.name), above) };
+    }
+  }
   const children = at.children.map((child) => finish(child, at.path));
   return {
     key: `g:${at.path}`,

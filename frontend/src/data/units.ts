@@ -21,7 +21,7 @@ export function parseUnits(container: Container): UnitData {
   const firing = arrayOf(container, "firing", Uint8Array);
   const [records = 0, units = 0] = container.arrays.get("firing")?.shape ?? [];
   return {
-    layer: String(container.header["layer"] ?? ""),
+    layer: String(container.header.layer ?? ""),
     window: numberOf(container, "window_observations", 0),
     steps: arrayOf(container, "steps", Float64Array),
     observations: arrayOf(container, "observations", Float64Array),
@@ -29,8 +29,8 @@ export function parseUnits(container: Container): UnitData {
     units,
     firing,
     magnitude: arrayOf(container, "magnitude", Uint8Array),
-    firingLevels: levels(container.header["firing_levels"]),
-    magnitudeLevels: levels(container.header["magnitude_levels"]),
+    firingLevels: levels(container.header.firing_levels),
+    magnitudeLevels: levels(container.header.magnitude_levels),
     lastFired: arrayOf(container, "last_fired", Float64Array),
     dead: arrayOf(container, "dead", Uint8Array),
   };
@@ -61,7 +61,9 @@ export function lifeStates(data: UnitData, byMagnitude: boolean): Uint8Array {
   table.forEach((share, level) => {
     if (level > 0 && share <= (byMagnitude ? DORMANT_SHARE : RARE_SHARE)) rare.add(level);
   });
-  const byLevel = Uint8Array.from({ length: 256 }, (_, level) => (level === 0 ? SILENT : rare.has(level) ? RARE : ALIVE));
+  const byLevel = Uint8Array.from({ length: 256 }, (_, level) =>
+    level === 0 ? SILENT : rare.has(level) ? RARE : ALIVE,
+  );
   const source = byMagnitude ? data.magnitude : data.firing;
   const out = new Uint8Array(data.records * data.units);
   for (let r = 0; r < data.records; r++) {

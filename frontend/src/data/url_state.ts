@@ -19,27 +19,27 @@ export type Fields = Readonly<Record<string, string>>;
 
 export function parseView(fields: Fields): ViewState {
   return {
-    run: fields["run"] || null,
-    lens: fields["lens"] || null,
-    stat: fields["stat"] || null,
-    layer: fields["layer"] || null,
-    step: parseStep(fields["step"]),
-    range: parseRange(fields["steps"]),
-    axis: fields["axis"] === "log" ? "log" : "linear",
-    table: fields["table"] === "1",
+    run: fields.run || null,
+    lens: fields.lens || null,
+    stat: fields.stat || null,
+    layer: fields.layer || null,
+    step: parseStep(fields.step),
+    range: parseRange(fields.steps),
+    axis: fields.axis === "log" ? "log" : "linear",
+    table: fields.table === "1",
   };
 }
 
 export function formatView(view: ViewState): Fields {
   const fields: Record<string, string> = {};
-  if (view.run !== null) fields["run"] = view.run;
-  if (view.lens) fields["lens"] = view.lens;
-  if (view.stat) fields["stat"] = view.stat;
-  if (view.layer) fields["layer"] = view.layer;
-  if (view.step !== null) fields["step"] = String(view.step);
-  if (view.range) fields["steps"] = `${view.range[0]}:${view.range[1]}`;
-  if (view.axis === "log") fields["axis"] = "log";
-  if (view.table) fields["table"] = "1";
+  if (view.run !== null) fields.run = view.run;
+  if (view.lens) fields.lens = view.lens;
+  if (view.stat) fields.stat = view.stat;
+  if (view.layer) fields.layer = view.layer;
+  if (view.step !== null) fields.step = String(view.step);
+  if (view.range) fields.steps = `${view.range[0]}:${view.range[1]}`;
+  if (view.axis === "log") fields.axis = "log";
+  if (view.table) fields.table = "1";
   return fields;
 }
 

@@ -1,9 +1,10 @@
 /** The frame: header, what is wrong if anything is, and the chosen lens. */
-import { useHotkeys } from "../base/hooks";
+
 import { formatCount } from "../base/format";
-import { LENSES, lensOf } from "../lenses/registry";
+import { useHotkeys } from "../base/hooks";
 import { problem, retry, runs, store, unknownRun } from "../data/session";
 import * as view from "../data/view";
+import { LENSES, lensOf } from "../lenses/registry";
 import { Banner } from "./banner";
 import { EmptyState } from "./empty_state";
 import { Header } from "./header";

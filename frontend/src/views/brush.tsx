@@ -24,7 +24,11 @@ export function Brush(props: BrushProps) {
   const [drag, setDrag] = useState<readonly [number, number] | null>(null);
   const place = (event: PointerEvent): { x: number; y: number; width: number } => {
     const box = (event.currentTarget as HTMLElement).getBoundingClientRect();
-    return { x: Math.max(0, Math.min(event.clientX - box.left, box.width - 1e-6)), y: event.clientY - box.top, width: box.width };
+    return {
+      x: Math.max(0, Math.min(event.clientX - box.left, box.width - 1e-6)),
+      y: event.clientY - box.top,
+      width: box.width,
+    };
   };
   const wheel = useRef(props.onWheel);
   wheel.current = props.onWheel;

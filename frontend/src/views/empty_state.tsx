@@ -15,7 +15,9 @@ export function EmptyState() {
       <pre>
         <code>{CODE}</code>
       </pre>
-      <p class="muted">This page looks for data every few seconds and opens by itself when the first sample is written</p>
+      <p class="muted">
+        This page looks for data every few seconds and opens by itself when the first sample is written
+      </p>
     </div>
   );
 }

@@ -1,8 +1,8 @@
 /** Name, lenses, run, range of steps, search: what is the same whatever one looks at. */
 import { useEffect, useState } from "preact/hooks";
-import { LENSES, lensOf } from "../lenses/registry";
 import { runs, store } from "../data/session";
 import * as view from "../data/view";
+import { LENSES, lensOf } from "../lenses/registry";
 import { Mark, SearchIcon } from "./icons";
 
 export function Header() {

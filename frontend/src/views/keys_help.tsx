@@ -1,6 +1,6 @@
 import { useEffect, useRef } from "preact/hooks";
-import { LENSES } from "../lenses/registry";
 import * as view from "../data/view";
+import { LENSES } from "../lenses/registry";
 
 /** The list of keys, on "?". */
 export function KeysHelp() {

@@ -17,13 +17,19 @@ export function Legend({ domain, kind }: { domain: Domain; kind: ScaleKind }) {
         <div class="legend-bar" style={{ background: gradient(ramp) }} />
         {ticks.map((tick) => (
           <span key={tick.at} class="legend-tick" style={{ left: `${tick.at * BAR}px` }}>
-            {domain.clipped && tick === ticks[0] ? "≤ " : domain.clipped && tick === ticks[ticks.length - 1] ? "≥ " : ""}
+            {domain.clipped && tick === ticks[0]
+              ? "≤ "
+              : domain.clipped && tick === ticks[ticks.length - 1]
+                ? "≥ "
+                : ""}
             {tick.label}
           </span>
         ))}
       </div>
       {domain.hasNonFinite && <Swatch class="nonfinite" text="NaN or Inf" title="Measured, and not finite" />}
-      {domain.hasMissing && <Swatch class="missing" text="not measured" title="The row was not measured on this step" />}
+      {domain.hasMissing && (
+        <Swatch class="missing" text="not measured" title="The row was not measured on this step" />
+      )}
     </div>
   );
 }

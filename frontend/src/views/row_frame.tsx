@@ -62,7 +62,12 @@ export function RowFrame({ rows, active, onGutter, onView, children }: RowFrameP
     onView?.(view);
   });
   return (
-    <div class="rows-scroll" ref={scroller} onScroll={(event) => setScrolled(event.currentTarget.scrollTop)} tabIndex={-1}>
+    <div
+      class="rows-scroll"
+      ref={scroller}
+      onScroll={(event) => setScrolled(event.currentTarget.scrollTop)}
+      tabIndex={-1}
+    >
       <div style={{ height: `${Math.max(rows * rowHeight, height)}px` }}>
         <div class="rows-window" style={{ height: `${height}px` }}>
           {height > 0 && children(view)}

@@ -14,9 +14,7 @@ export function StatusLine({ children }: { children: ComponentChildren }) {
         </span>
       ) : (
         manifest && (
-          <span class="muted">
-            Data to step {formatCount(manifest.lastStep)} · refreshed every few seconds
-          </span>
+          <span class="muted">Data to step {formatCount(manifest.lastStep)} · refreshed every few seconds</span>
         )
       )}
     </footer>

@@ -84,8 +84,8 @@ const DARK: Colours = {
   checkInk: "#2b2e32",
   checkPaper: "#1f2124",
   alive: "#2e3c47",
-  rare: "#b97a1f",
-  silent: "#f3dbe9",
+  rare: "#b0741a",
+  silent: "#d483ab",
 };
 
 export interface Theme {
@@ -107,7 +107,7 @@ export function connectTheme(): void {
   watchDarkMode((dark) => {
     theme.value = make(dark);
     const root = document.documentElement;
-    root.dataset["theme"] = dark ? "dark" : "light";
+    root.dataset.theme = dark ? "dark" : "light";
     root.style.colorScheme = dark ? "dark" : "light";
     for (const [name, colour] of Object.entries(theme.peek().colours)) {
       root.style.setProperty(`--${name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`, colour as string);

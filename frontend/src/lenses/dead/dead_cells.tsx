@@ -22,7 +22,7 @@ export function LayerCells({ data, rows, row }: { data: DeadData; rows: readonly
           {layer.units > 0 ? formatCount(layer.units) : "–"}
         </div>
         <div role="gridcell" class="dead-why muted">
-          {reason(layer, data.window)}
+          {reason(layer)}
         </div>
         <div role="gridcell" class="dead-trend">
           {layer.kind === "few" && trend}
@@ -115,10 +115,10 @@ function Trend({ data, rows, severity }: { data: DeadData; rows: readonly number
 }
 
 /** Why there is no count of dead units. */
-export function reason(layer: DeadRow, window: number): string {
+export function reason(layer: DeadRow): string {
   if (layer.kind === "none") return "no units";
   if (layer.kind === "few") {
-    return `too few values seen (${formatCount(layer.observations)} of ${formatCount(window)})`;
+    return `too few values seen (${formatCount(layer.observations)} of ${formatCount(layer.needed)})`;
   }
   return layer.dormant > 0 ? `n/a · ${formatCount(layer.dormant)} dormant` : "n/a · none dormant";
 }
@@ -133,7 +133,10 @@ function how(layer: DeadRow): string {
 
 /** The whole lens in one sentence. */
 export function headline(data: DeadData, rows: readonly DeadRow[], manifest: Manifest) {
-  const group = deadGroup(rows, manifest.layers.map((_, i) => i));
+  const group = deadGroup(
+    rows,
+    manifest.layers.map((_, i) => i),
+  );
   if (data.steps.length === 0) return { severity: "info" as const, text: "No record of the units yet" };
   if (group.judged === 0) {
     const few = rows.filter((r) => r.kind === "few").length;

@@ -2,9 +2,9 @@
 import { useSignal } from "@preact/signals";
 import { useMemo, useState } from "preact/hooks";
 import { formatCount } from "../../base/format";
-import { store } from "../../data/session";
 import { belongs, type DeadRow, deadRow } from "../../data/dead";
-import { layerTree, visibleRows, type VisibleRow } from "../../data/tree";
+import { store } from "../../data/session";
+import { layerTree, type VisibleRow, visibleRows } from "../../data/tree";
 import * as view from "../../data/view";
 import { RowFrame } from "../../views/row_frame";
 import { expandedIn, findNode, toggle } from "../../views/rows";
@@ -44,10 +44,7 @@ export function DeadLens() {
   }, [manifest, data, verdicts, showAll]);
   const expanded = tree ? expandedIn(KIND, tree) : null;
   const search = view.search.value;
-  const rows = useMemo(
-    () => (tree && expanded ? visibleRows(tree, expanded, search) : []),
-    [tree, expanded, search],
-  );
+  const rows = useMemo(() => (tree && expanded ? visibleRows(tree, expanded, search) : []), [tree, expanded, search]);
 
   if (!run || !manifest || !data || !tree) {
     return (
@@ -61,7 +58,14 @@ export function DeadLens() {
   const chosen = view.layer.value !== null ? findNode(tree, view.layer.value) : null;
   // Without a choice, the worst layer: the question this lens is opened with.
   const worst = worstRow(verdicts);
-  const shown = chosen?.kind === "leaf" ? chosen : chosen ? null : worst >= 0 ? findNode(tree, manifest.layers[worst]?.name ?? "") : null;
+  const shown =
+    chosen?.kind === "leaf"
+      ? chosen
+      : chosen
+        ? null
+        : worst >= 0
+          ? findNode(tree, manifest.layers[worst]?.name ?? "")
+          : null;
   const attributes = (row: VisibleRow): Record<string, string | number> => {
     const layer = verdicts[row.node.row];
     if (!layer) return {};
@@ -78,17 +82,34 @@ export function DeadLens() {
     <div class="lens">
       <div class="toolbar">
         <div class="segmented" role="group" aria-label="Layers to list">
-          <button type="button" aria-pressed={!showAll} onClick={() => { all.value = false; }}>
+          <button
+            type="button"
+            aria-pressed={!showAll}
+            onClick={() => {
+              all.value = false;
+            }}
+          >
             Activations
           </button>
-          <button type="button" aria-pressed={showAll} onClick={() => { all.value = true; }}>
+          <button
+            type="button"
+            aria-pressed={showAll}
+            onClick={() => {
+              all.value = true;
+            }}
+          >
             All layers
           </button>
         </div>
         <FoldButtons kind={KIND} tree={tree} />
         <span class="spring" />
         <TableSwitch />
-        <button type="button" class="button" title="The table as a file" onClick={() => exportDead(run.name, manifest, data, verdicts, rows)}>
+        <button
+          type="button"
+          class="button"
+          title="The table as a file"
+          onClick={() => exportDead(run.name, manifest, verdicts, rows)}
+        >
           CSV
         </button>
       </div>
@@ -103,10 +124,16 @@ export function DeadLens() {
             <span class="num">Units</span>
             <span>Dead now</span>
             <span title="Share of units that did not fire, record by record">Silent over time</span>
-            <span class="num" title="Step after which the first of the dead never fired again">Since step</span>
+            <span class="num" title="Step after which the first of the dead never fired again">
+              Since step
+            </span>
             <span>How</span>
           </div>
-          <RowFrame rows={rows.length} active={rows.findIndex((r) => r.node === (chosen ?? shown))} onGutter={setGutter}>
+          <RowFrame
+            rows={rows.length}
+            active={rows.findIndex((r) => r.node === (chosen ?? shown))}
+            onGutter={setGutter}
+          >
             {(window) => (
               <TreeRows
                 label="Dead units by layer; columns: units, dead now, silent over time, since step, how"

@@ -23,7 +23,12 @@ export function DeadUnitIds({ layer, ids, total }: { layer: string; ids: readonl
           {ids.length === 0 ? "No dead units" : `${plural(ids.length, "dead unit")} of ${formatCount(total)}`}
         </span>
         {ids.length > 0 && (
-          <button type="button" class="button" onClick={() => void copy()} title={`Copy the ids of the dead units of ${layer}`}>
+          <button
+            type="button"
+            class="button"
+            onClick={() => void copy()}
+            title={`Copy the ids of the dead units of ${layer}`}
+          >
             {copied === full ? "Copied" : "Copy ids"}
           </button>
         )}

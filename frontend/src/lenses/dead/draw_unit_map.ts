@@ -35,7 +35,8 @@ export function drawUnitMap(canvas: HTMLCanvasElement, picture: UnitMapPicture):
   for (let line = 0; line < lines; line++) {
     const from = Math.floor((line * units) / lines);
     const to = Math.max(from + 1, Math.floor(((line + 1) * units) / lines));
-    for (let r = 0; r < records; r++) pixels[line * records + r] = colour[worstOf(states, order, r * units, from, to)] ?? 0;
+    for (let r = 0; r < records; r++)
+      pixels[line * records + r] = colour[worstOf(states, order, r * units, from, to)] ?? 0;
   }
   paper.putImageData(image, 0, 0);
   context.fillStyle = checker(context, colours.checkInk, colours.checkPaper);

@@ -1,5 +1,5 @@
 import { csvLine, download, fileName } from "../../base/csv";
-import type { DeadData, DeadRow } from "../../data/dead";
+import type { DeadRow } from "../../data/dead";
 import type { Manifest } from "../../data/manifest";
 import type { VisibleRow } from "../../data/tree";
 import { reason } from "./dead_cells";
@@ -8,11 +8,12 @@ import { reason } from "./dead_cells";
 export function exportDead(
   run: string,
   manifest: Manifest,
-  data: DeadData,
   verdicts: readonly DeadRow[],
   rows: readonly VisibleRow[],
 ): void {
-  const lines = [csvLine(["layer", "type", "units", "dead", "since_step", "born_dead", "dormant", "observations", "note"])];
+  const lines = [
+    csvLine(["layer", "type", "units", "dead", "since_step", "born_dead", "dormant", "observations", "note"]),
+  ];
   for (const { node } of rows) {
     const layer = manifest.layers[node.row];
     const row = verdicts[node.row];
@@ -28,7 +29,7 @@ export function exportDead(
         known ? row.born : "",
         row.dormant,
         row.observations,
-        known ? "" : reason(row, data.window),
+        known ? "" : reason(row),
       ]),
     );
   }

@@ -16,7 +16,7 @@ export function sparkline(data: DeadData, rows: readonly number[], width: number
     const slot = records === 1 ? slots - 1 : Math.round((r / (records - 1)) * (slots - 1));
     for (const row of rows) {
       const share = data.silent[r * data.rows + row] as number;
-      if (share === share && !((peaks[slot] as number) >= share)) peaks[slot] = share;
+      if (!Number.isNaN(share) && !((peaks[slot] as number) >= share)) peaks[slot] = share;
     }
   }
   let line = "";
@@ -25,7 +25,7 @@ export function sparkline(data: DeadData, rows: readonly number[], width: number
   let last = 0;
   for (let s = 0; s < slots; s++) {
     const share = peaks[s] as number;
-    if (share !== share) continue;
+    if (Number.isNaN(share)) continue;
     const x = s * (width / (slots - 1));
     const y = (height - 1 - share * (height - 2)).toFixed(1);
     line += `${start < 0 ? "M" : "L"}${x.toFixed(1)} ${y}`;

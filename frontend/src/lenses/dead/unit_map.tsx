@@ -1,5 +1,5 @@
 /** The life-line picture with its axis, cursor and readout. */
-import { useSignal, type Signal } from "@preact/signals";
+import { type Signal, useSignal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 import { formatCount, formatShare, formatValue, plural } from "../../base/format";
 import { useCanvas, useMeasure } from "../../base/hooks";

@@ -28,7 +28,9 @@ export function UnitPanel({ run, layer, verdict, recorded, readout }: UnitPanelP
       ) : verdict.units === 0 || !recorded ? (
         <>
           <PanelHead layer={layer} verdict={verdict} />
-          <p class="units-none muted">{recorded ? "This layer has no units to follow" : "This run was recorded without units"}</p>
+          <p class="units-none muted">
+            {recorded ? "This layer has no units to follow" : "This run was recorded without units"}
+          </p>
         </>
       ) : (
         <>
@@ -84,7 +86,14 @@ function Units({ data, layer, verdict, readout }: UnitsProps) {
       {view.table.value ? (
         <UnitTable data={data} order={ids} byMagnitude={byMagnitude} />
       ) : (
-        <UnitMap data={data} states={states} order={ids} byMagnitude={byMagnitude} readout={readout} dead={dead.length} />
+        <UnitMap
+          data={data}
+          states={states}
+          order={ids}
+          byMagnitude={byMagnitude}
+          readout={readout}
+          dead={dead.length}
+        />
       )}
       <DeadUnitIds layer={layer.name} ids={dead} total={data.units} />
     </>
@@ -110,5 +119,5 @@ function meaning(layer: Layer, verdict: DeadRow, data: UnitData): string {
   if (verdict.kind === "few") {
     return `Too few values for a verdict: ${seen}, ${formatCount(data.window)} are needed`;
   }
-  return `Dead: zero for every one of at least ${formatCount(data.window)} latest values. ${seen}`;
+  return `Dead here: zero for every one of at least ${formatCount(data.window)} latest values. ${seen}`;
 }

@@ -8,6 +8,7 @@ export const NOT_MEASURED = "–";
 export function cellText(cell: Cell): string {
   if (cell.state === MISSING) return NOT_MEASURED;
   // A finite moment beside a non-finite share: both are true, so both are said.
-  if (cell.state === NONFINITE) return cell.value === cell.value ? `${formatExact(cell.value)} (part NaN or Inf)` : "NaN or Inf";
+  if (cell.state === NONFINITE)
+    return !Number.isNaN(cell.value) ? `${formatExact(cell.value)} (part NaN or Inf)` : "NaN or Inf";
   return formatExact(cell.value);
 }

@@ -16,8 +16,12 @@ import type { HeatModel } from "./model";
 
 const MIN_HATCH = 3;
 
-let scratch: { canvas: HTMLCanvasElement; context: CanvasRenderingContext2D; image: ImageData; pixels: Uint32Array } | null =
-  null;
+let scratch: {
+  canvas: HTMLCanvasElement;
+  context: CanvasRenderingContext2D;
+  image: ImageData;
+  pixels: Uint32Array;
+} | null = null;
 
 function scratchFor(width: number, height: number): NonNullable<typeof scratch> | null {
   if (scratch?.image.width === width && scratch.image.height === height) return scratch;
@@ -98,7 +102,12 @@ export function drawHeatMap(canvas: HTMLCanvasElement, picture: HeatMapPicture):
 }
 
 /** Calls `each` for every stretch of columns in one state. */
-export function runs(state: Uint8Array, columns: number, wanted: number, each: (from: number, to: number) => void): void {
+export function runs(
+  state: Uint8Array,
+  columns: number,
+  wanted: number,
+  each: (from: number, to: number) => void,
+): void {
   for (let c = 0; c < columns; c++) {
     if (state[c] !== wanted) continue;
     const from = c;
@@ -121,4 +130,3 @@ function fill(
   const wide = Math.max(((to - from) / columns) * width, least);
   context.fillRect(Math.min(left, width - wide), top, wide, height);
 }
-

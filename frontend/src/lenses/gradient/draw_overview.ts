@@ -1,7 +1,6 @@
 /** All layers by all steps, always whole, a few pixels high: several layers share a line and the worst is shown. */
 import { hatch, prepare } from "../../base/canvas";
-import { newReduced, worse } from "../../data/buckets";
-import { FINITE, MISSING, NONFINITE } from "../../data/series";
+import { NONFINITE } from "../../data/series";
 import type { TreeNode } from "../../data/tree";
 import type { Theme } from "../../views/theme";
 import { paintLine, runs } from "./draw_heat_map";
@@ -39,8 +38,17 @@ export function drawOverview(
       Math.floor((line * leaves.length) / lines),
       Math.floor(((line + 1) * leaves.length) / lines),
     );
-    const merged = merge(model, members);
-    paintLine(pixels, line * columns, merged, columns, model.loaded.domain.scale, ramp, kind === "log" ? theme.zeroPixel : null);
+    const [only] = members;
+    const merged = members.length === 1 && only ? model.of(only) : model.merge(members);
+    paintLine(
+      pixels,
+      line * columns,
+      merged,
+      columns,
+      model.loaded.domain.scale,
+      ramp,
+      kind === "log" ? theme.zeroPixel : null,
+    );
     if (merged.state.includes(NONFINITE)) broken.push({ line, state: merged.state });
   }
   paper.putImageData(image, 0, 0);
@@ -54,25 +62,4 @@ export function drawOverview(
       context.fillRect(Math.min((from / columns) * width, width - wide), line * tall, wide, Math.max(1.5, tall));
     });
   }
-}
-
-function merge(model: HeatModel, members: readonly TreeNode[]): ReturnType<typeof newReduced> {
-  const only = members[0];
-  if (members.length === 1 && only) return model.of(only);
-  const out = newReduced(model.columns.count);
-  for (const member of members) {
-    const part = model.of(member);
-    for (let c = 0; c < out.values.length; c++) {
-      const kind = part.state[c] as number;
-      if (kind === MISSING) continue;
-      if (kind === NONFINITE) out.state[c] = NONFINITE;
-      else if (out.state[c] === MISSING) out.state[c] = FINITE;
-      const value = part.values[c] as number;
-      const best = out.values[c] as number;
-      if (value - value === 0 && worse(value, best, model.statistic.reducer, model.loaded.domain.reference)) {
-        out.values[c] = value;
-      }
-    }
-  }
-  return out;
 }

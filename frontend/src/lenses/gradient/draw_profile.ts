@@ -64,7 +64,7 @@ export function drawProfile(canvas: HTMLCanvasElement, picture: ProfilePicture):
     const row = rows[i];
     if (!row || row.expanded) continue;
     const { value } = model.cell(row.node, sample);
-    if (value !== value) {
+    if (Number.isNaN(value)) {
       pen = false;
       continue;
     }
@@ -90,13 +90,13 @@ export function drawProfile(canvas: HTMLCanvasElement, picture: ProfilePicture):
       context.fillRect(width - 37, y - 5, 26, 10);
       context.fillStyle = colours.critical;
       context.textAlign = "center";
-      context.fillText(cell.value === cell.value ? "part" : "NaN", width - 24, y);
+      context.fillText(!Number.isNaN(cell.value) ? "part" : "NaN", width - 24, y);
     } else if (cell.state === MISSING) {
       context.fillStyle = colours.muted;
       context.textAlign = "left";
       context.fillText("not measured", 8, y);
     }
-    if (cell.value !== cell.value) continue;
+    if (Number.isNaN(cell.value)) continue;
     const chosen = row.node.key === picture.selected;
     context.beginPath();
     context.arc(x(cell.value), y, chosen ? 4.5 : 3, 0, 2 * Math.PI);
@@ -122,12 +122,12 @@ function drawChildren(
   context.fillStyle = theme.colours.muted;
   for (const child of row.node.rows) {
     const { value } = cellOf(model.loaded, model.statistic, [child], sample);
-    if (value === value) context.fillRect(Math.round(x(value)), y - 4, 1, 8);
+    if (!Number.isNaN(value)) context.fillRect(Math.round(x(value)), y - 4, 1, 8);
   }
 }
 
 /** Where a value stands; an exact zero on a logarithmic axis stands left of all. */
 export function profileX(scale: Scale, value: number, width: number): number {
   const unit = scale.unit(value);
-  return unit === unit ? PROFILE_INSET + unit * (width - 2 * PROFILE_INSET) : 4;
+  return !Number.isNaN(unit) ? PROFILE_INSET + unit * (width - 2 * PROFILE_INSET) : 4;
 }

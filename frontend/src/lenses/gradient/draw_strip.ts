@@ -24,7 +24,7 @@ export function drawStrip(
   const { colours } = theme;
   const y = (value: number) => {
     const unit = scale.unit(value);
-    return unit === unit ? height - BOTTOM - unit * (height - TOP - BOTTOM) : height - 2;
+    return !Number.isNaN(unit) ? height - BOTTOM - unit * (height - TOP - BOTTOM) : height - 2;
   };
   context.font = CANVAS_FONT;
   context.textBaseline = "middle";
@@ -55,7 +55,7 @@ export function drawStrip(
   let pen = false;
   for (let c = 0; c < columns.count; c++) {
     const value = lines[c] as number;
-    if (value !== value) {
+    if (Number.isNaN(value)) {
       pen = false;
       continue;
     }

@@ -12,7 +12,9 @@ export function exportCsv(run: string, model: HeatModel, rows: readonly VisibleR
 export function csvOf(model: HeatModel, rows: readonly VisibleRow[]): string {
   const [first, last] = model.window();
   const shown = rows.filter((r) => !r.expanded);
-  const lines = [csvLine(["step", ...shown.map((r) => (r.node.kind === "group" ? `${r.node.name} (worst)` : r.node.name))])];
+  const lines = [
+    csvLine(["step", ...shown.map((r) => (r.node.kind === "group" ? `${r.node.name} (worst)` : r.node.name))]),
+  ];
   for (let i = first; i < last; i++) {
     const step = model.loaded.series.steps[i] as number;
     lines.push(csvLine([step, ...shown.map((r) => field(model.cell(r.node, i)))]));
@@ -23,5 +25,5 @@ export function csvOf(model: HeatModel, rows: readonly VisibleRow[]): string {
 /** Empty: not measured, as spreadsheets and data frames expect. */
 function field(cell: Cell): string {
   if (cell.state === MISSING) return "";
-  return cell.state === NONFINITE && cell.value !== cell.value ? "NaN" : formatExact(cell.value);
+  return cell.state === NONFINITE && Number.isNaN(cell.value) ? "NaN" : formatExact(cell.value);
 }

@@ -1,13 +1,14 @@
 /** Gradient flow: where along the depth does the signal die or explode, and when did it start? */
 import { useSignal } from "@preact/signals";
 import { useMemo } from "preact/hooks";
-import { useHotkeys, useMeasure } from "../../base/hooks";
 import { pixelRatio } from "../../base/canvas";
+import { useHotkeys, useMeasure } from "../../base/hooks";
 import { store } from "../../data/session";
 import { visibleRows } from "../../data/tree";
 import * as view from "../../data/view";
 import { Legend } from "../../views/legend";
-import { expandedIn, findNode, statistic as chosenStatistic, trees } from "../../views/rows";
+import { statistic as chosenStatistic, expandedIn, findNode, trees } from "../../views/rows";
+import { VerdictLine } from "../../views/verdict_line";
 import { Waiting } from "../../views/waiting";
 import { exportCsv } from "./export";
 import { extentOf, HeatModel } from "./model";
@@ -17,7 +18,6 @@ import { Readout } from "./readout";
 import { AxisSwitch, FoldButtons, StatisticSelect, TableSwitch } from "./toolbar";
 import { ValueTable } from "./value_table";
 import { nonFiniteIn, verdictOf } from "./verdict";
-import { VerdictLine } from "../../views/verdict_line";
 
 export function GradientLens() {
   const run = store.value;
@@ -42,10 +42,7 @@ export function GradientLens() {
   );
   const expanded = tree ? expandedIn(statistic.rows, tree) : null;
   const search = view.search.value;
-  const rows = useMemo(
-    () => (tree && expanded ? visibleRows(tree, expanded, search) : []),
-    [tree, expanded, search],
-  );
+  const rows = useMemo(() => (tree && expanded ? visibleRows(tree, expanded, search) : []), [tree, expanded, search]);
   const layer = view.layer.value;
   const selected = useMemo(() => (tree && layer !== null ? findNode(tree, layer) : null), [tree, layer]);
   const nonFinite = useMemo(() => (loaded ? nonFiniteIn(loaded.series) : null), [loaded]);
@@ -53,7 +50,8 @@ export function GradientLens() {
 
   useHotkeys((event) => {
     if (!loaded) return;
-    if (event.key === "[" || event.key === "]") view.step.value = nextStep(loaded.series, pinned, event.key === "]" ? 1 : -1);
+    if (event.key === "[" || event.key === "]")
+      view.step.value = nextStep(loaded.series, pinned, event.key === "]" ? 1 : -1);
     else if (event.key === "0") view.range.value = null;
     else return;
     event.preventDefault();

@@ -1,7 +1,7 @@
 /** The heat map with its crosshair, gestures and keyboard cursor. */
 import { useMemo } from "preact/hooks";
-import { useCanvas } from "../../base/hooks";
 import { formatCount, formatValue, plural } from "../../base/format";
+import { useCanvas } from "../../base/hooks";
 import type { TreeNode, VisibleRow } from "../../data/tree";
 import * as view from "../../data/view";
 import { Brush } from "../../views/brush";
@@ -95,7 +95,9 @@ export function HeatPane(props: PictureProps & { readonly view: RowWindow }) {
       </div>
       {pinned >= 0 && <div class="cross pinned" style={{ left: `${at(pinned)}px` }} />}
       {hover.value && <div class="cross" style={{ left: `${at(sample)}px` }} />}
-      {index >= 0 && <div class="cross-row" style={{ top: `${index * rowHeight - scrollTop}px`, height: `${rowHeight - 1}px` }} />}
+      {index >= 0 && (
+        <div class="cross-row" style={{ top: `${index * rowHeight - scrollTop}px`, height: `${rowHeight - 1}px` }} />
+      )}
     </Brush>
   );
 }

@@ -3,7 +3,16 @@
  * hovering then touch a few thousand numbers, not millions.
  */
 import { type AxisKind, type StepAxis, stepAxis } from "../../base/step_axis";
-import { type Columns, columnsOf, newReduced, type Reduced, reduceRow, shownSample, worse } from "../../data/buckets";
+import {
+  type Columns,
+  columnsOf,
+  mergeChild,
+  newReduced,
+  type Reduced,
+  reduceRow,
+  shownSample,
+  worse,
+} from "../../data/buckets";
 import type { LoadedSeries } from "../../data/run_store";
 import { FINITE, MISSING, NONFINITE, type Series, sampleAt } from "../../data/series";
 import type { Statistic } from "../../data/statistics";
@@ -49,11 +58,17 @@ export class HeatModel {
     let out = this.reduced.get(node.key);
     if (!out) {
       out = newReduced(this.columns.count);
-      for (const row of node.rows) {
-        reduceRow(this.loaded.series, row, this.columns, this.statistic.reducer, this.loaded.domain.reference, out);
-      }
+      if (node.kind === "leaf") reduceRow(this.loaded.series, node.row, this.columns, this.statistic.reducer, out);
+      else this.merge(node.children, out);
       this.reduced.set(node.key, out);
     }
+    return out;
+  }
+
+  /** Several nodes as one: what a group shows, and a line of the overview that stands for more than one layer. */
+  merge(nodes: readonly TreeNode[], out: Reduced = newReduced(this.columns.count)): Reduced {
+    const { reducer } = this.statistic;
+    for (const node of nodes) mergeChild(out, this.of(node), reducer, this.loaded.domain.reference);
     return out;
   }
 

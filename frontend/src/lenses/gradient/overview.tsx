@@ -1,7 +1,7 @@
 /** The whole run in one strip above the rows: a map to see all layers at once, and to choose the steps on. */
 import { useMemo, useRef } from "preact/hooks";
-import { useCanvas, useSize } from "../../base/hooks";
 import { plural } from "../../base/format";
+import { useCanvas, useSize } from "../../base/hooks";
 import type { TreeNode, VisibleRow } from "../../data/tree";
 import * as view from "../../data/view";
 import { Brush } from "../../views/brush";
@@ -48,7 +48,10 @@ export function Overview({ model, tree, rows, rowView }: OverviewProps) {
             <div class="overview-shade" style={{ left: `${clampShare(right) * 100}%`, right: 0 }} />
           </>
         )}
-        <div class="overview-rows" style={{ top: `${top * height}px`, height: `${Math.max(2, (bottom - top) * height)}px` }} />
+        <div
+          class="overview-rows"
+          style={{ top: `${top * height}px`, height: `${Math.max(2, (bottom - top) * height)}px` }}
+        />
       </Brush>
     </div>
   );

@@ -55,19 +55,26 @@ export function Picture(props: PictureProps) {
       <Overview model={whole} tree={tree} rows={rows} rowView={rowView} extent={props.extent} />
       <div class="corner end">
         <span class="corner-title">Depth profile</span>
-        <span class="muted">step {formatCount(steps[sample] as number)}</span>
+        <span class="muted">at step {formatCount(steps[sample] as number)}</span>
       </div>
 
       <div class="column-heads">
-        <span>{view.search.value.trim() ? `${plural(rows.filter((r) => r.node.kind === "leaf").length, noun)} found` : ""}</span>
-        <span class="muted">{formatCount(steps[sample] as number)}</span>
+        <span>
+          {view.search.value.trim() ? `${plural(rows.filter((r) => r.node.kind === "leaf").length, noun)} found` : ""}
+        </span>
+        <span class="muted">at step {formatCount(steps[sample] as number)}</span>
       </div>
       <div class="axis-cell" ref={props.attach}>
         <TimeAxis axis={model.axis} width={props.width} />
       </div>
       <ProfileAxis model={model} />
 
-      <RowFrame rows={rows.length} active={active} onGutter={setGutter} onView={(v) => sameView(v, rowView) || setRowView(v)}>
+      <RowFrame
+        rows={rows.length}
+        active={active}
+        onGutter={setGutter}
+        onView={(v) => sameView(v, rowView) || setRowView(v)}
+      >
         {(window) => (
           <>
             <TreeRows
@@ -97,7 +104,7 @@ function ValueCell({ model, row, sample }: { model: HeatModel; row: VisibleRow; 
   if (row.expanded) return <div role="gridcell" class="tree-value" />;
   const cell = model.cell(row.node, sample);
   const broken = model.span(row.node).nonFinite > 0;
-  const text = cell.value === cell.value ? formatValue(cell.value) : cell.state === NONFINITE ? "NaN" : "–";
+  const text = !Number.isNaN(cell.value) ? formatValue(cell.value) : cell.state === NONFINITE ? "NaN" : "–";
   return (
     <div role="gridcell" class={`tree-value${cell.state === FINITE ? "" : " weak"}`}>
       {broken && (

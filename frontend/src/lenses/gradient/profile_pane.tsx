@@ -1,7 +1,7 @@
 /** The depth profile beside the heat map, and its value axis. */
 import { useMemo, useRef } from "preact/hooks";
-import { useCanvas, useSize } from "../../base/hooks";
 import { formatCount, formatValue } from "../../base/format";
+import { useCanvas, useSize } from "../../base/hooks";
 import { NONFINITE } from "../../data/series";
 import type { VisibleRow } from "../../data/tree";
 import type { RowWindow } from "../../views/row_frame";
@@ -41,10 +41,11 @@ function describeProfile({ model, rows, sample }: ProfileProps): string {
   const step = formatCount(model.loaded.series.steps[sample] ?? 0);
   const shown = rows.filter((r) => !r.expanded);
   const cells = shown.map((r) => model.cell(r.node, sample));
-  const finite = cells.filter((c) => c.value === c.value);
+  const finite = cells.filter((c) => !Number.isNaN(c.value));
   const broken = cells.filter((c) => c.state === NONFINITE).length;
   const [first, last] = [finite[0], finite[finite.length - 1]];
-  const ends = first && last ? `, ${formatValue(first.value)} in the first row, ${formatValue(last.value)} in the last` : "";
+  const ends =
+    first && last ? `, ${formatValue(first.value)} in the first row, ${formatValue(last.value)} in the last` : "";
   return `Depth profile of ${model.statistic.label} at step ${step}: ${formatCount(shown.length)} rows${ends}${
     broken > 0 ? `, ${formatCount(broken)} not finite` : ""
   }`;
@@ -54,7 +55,10 @@ export function ProfileAxis({ model }: { model: HeatModel }) {
   const ticks = model.loaded.domain.scale.ticks(5);
   return (
     <div class="profile-axis" aria-hidden="true">
-      <div class="profile-ticks" style={{ left: `${PROFILE_INSET}px`, right: `calc(${PROFILE_INSET}px + var(--gutter))` }}>
+      <div
+        class="profile-ticks"
+        style={{ left: `${PROFILE_INSET}px`, right: `calc(${PROFILE_INSET}px + var(--gutter))` }}
+      >
         {ticks.map((tick) => (
           <span key={tick.at} class="time-tick" style={{ left: `${tick.at * 100}%` }}>
             {tick.label}

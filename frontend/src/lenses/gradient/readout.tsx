@@ -35,7 +35,7 @@ export function Readout({ model, selected, pinned, hover }: ReadoutProps) {
   const value =
     cell.state === MISSING
       ? "not measured"
-      : cell.value !== cell.value
+      : Number.isNaN(cell.value)
         ? "not finite"
         : say(cell.value) + (cell.state === NONFINITE ? ", with values not finite" : "");
   return (
@@ -52,7 +52,11 @@ export function Readout({ model, selected, pinned, hover }: ReadoutProps) {
         <span class="sep">
           {model.statistic.label} <strong>{value}</strong>
         </span>
-        {from && <span class="sep muted">worst of {formatCount(node.rows.length)}: {from}</span>}
+        {from && (
+          <span class="sep muted">
+            worst of {formatCount(node.rows.length)}: {from}
+          </span>
+        )}
       </span>
     </StatusLine>
   );

@@ -1,7 +1,7 @@
 /** Below the rows: what the selected row is, and its numbers over time. */
 import { useMemo, useRef } from "preact/hooks";
-import { useCanvas, useSize } from "../../base/hooks";
 import { formatCount, formatShare, formatValue, plural } from "../../base/format";
+import { useCanvas, useSize } from "../../base/hooks";
 import { logScale, type Scale } from "../../base/scales";
 import type { Manifest } from "../../data/manifest";
 import type { TreeNode } from "../../data/tree";
@@ -11,33 +11,32 @@ import type { HeatModel, Span } from "./model";
 import type { PictureProps } from "./picture";
 
 export function Strip(props: PictureProps & { readonly sample: number }) {
-  const { model, manifest, selected, pinned } = props;
+  const { model, manifest, tree, pinned } = props;
+  // Nothing chosen: all rows together, so that there is always a curve to read.
+  const selected = props.selected ?? tree;
   const box = useRef<HTMLDivElement>(null);
   const { width, height } = useSize(box);
-  const span = selected ? model.span(selected) : null;
-  const scale = useMemo(() => (span ? rowScale(model, span) : null), [model, span]);
+  const span = model.span(selected);
+  const scale = useMemo(() => rowScale(model, span), [model, span]);
   const canvas = useMemo(
-    () =>
-      selected && scale ? (
-        <StripCanvas model={model} node={selected} scale={scale} width={width} height={height} theme={theme.value} />
-      ) : null,
+    () => <StripCanvas model={model} node={selected} scale={scale} width={width} height={height} theme={theme.value} />,
     [model, selected, scale, width, height, theme.value],
   );
   return (
     <>
       <div class="strip-about">
-        {selected ? <About manifest={manifest} node={selected} kind={model.statistic.rows} /> : <Hint />}
+        <About manifest={manifest} node={selected} kind={model.statistic.rows} />
       </div>
       <div class="strip-plot" ref={box}>
-        {selected && (
-          <div role="img" aria-label={`${model.statistic.label} of ${selected.name} over the steps shown`}>
-            {canvas}
-          </div>
-        )}
-        {selected && pinned >= 0 && <div class="cross pinned" style={{ left: `${model.unitOf(pinned) * width}px` }} />}
-        {selected && props.hover.value && <div class="cross" style={{ left: `${model.unitOf(props.sample) * width}px` }} />}
+        <div role="img" aria-label={`${model.statistic.label} of ${selected.name || "all rows"} over the steps shown`}>
+          {canvas}
+        </div>
+        {pinned >= 0 && <div class="cross pinned" style={{ left: `${model.unitOf(pinned) * width}px` }} />}
+        {props.hover.value && <div class="cross" style={{ left: `${model.unitOf(props.sample) * width}px` }} />}
       </div>
-      <div class="strip-facts">{selected && span && <Facts model={model} span={span} />}</div>
+      <div class="strip-facts">
+        <Facts model={model} span={span} />
+      </div>
     </>
   );
 }
@@ -64,17 +63,13 @@ function rowScale(model: HeatModel, span: Span): Scale {
   return logScale(10 ** (from - slack), 10 ** (to + slack));
 }
 
-function Hint() {
-  return <span class="muted">Choose a row to see its numbers over time</span>;
-}
-
 function About({ manifest, node, kind }: { manifest: Manifest; node: TreeNode; kind: "layers" | "parameters" }) {
   if (node.kind === "group") {
     return (
       <>
-        <strong title={node.name}>{node.name}</strong>
-        <span class="muted">Group of {plural(node.rows.length, kind === "layers" ? "layer" : "parameter")}</span>
-        <span class="muted">The line is its worst member, the band all of them</span>
+        <strong title={node.name}>{node.name || `All ${kind}`}</strong>
+        <span class="muted">{plural(node.rows.length, kind === "layers" ? "layer" : "parameter")} together</span>
+        <span class="muted">The line is the worst, the band all of them</span>
       </>
     );
   }

@@ -56,7 +56,11 @@ export function FoldButtons({ kind, tree }: { kind: string; tree: TreeNode }) {
       <button type="button" title="Open all groups" onClick={() => expandAll(kind, tree)}>
         Expand
       </button>
-      <button type="button" title="Close all groups; each shows its worst member" onClick={() => setExpanded(kind, new Set())}>
+      <button
+        type="button"
+        title="Close all groups; each shows its worst member"
+        onClick={() => setExpanded(kind, new Set())}
+      >
         Collapse
       </button>
     </div>

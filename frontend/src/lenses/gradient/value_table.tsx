@@ -102,7 +102,12 @@ function Pager(props: { noun: string; from: number; to: number; of: number; turn
       </span>
       {(from > 1 || to < of) && (
         <span class="segmented">
-          <button type="button" disabled={from <= 1} aria-label={`Previous ${noun.toLowerCase()}`} onClick={() => turn(-1)}>
+          <button
+            type="button"
+            disabled={from <= 1}
+            aria-label={`Previous ${noun.toLowerCase()}`}
+            onClick={() => turn(-1)}
+          >
             ‹
           </button>
           <button type="button" disabled={to >= of} aria-label={`Next ${noun.toLowerCase()}`} onClick={() => turn(1)}>

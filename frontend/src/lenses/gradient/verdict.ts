@@ -36,14 +36,15 @@ export function verdictOf(
   nameOf: (row: number) => string,
 ): Verdict {
   const { series, domain } = loaded;
+  const noun = statistic.rows === "layers" ? "layer" : "parameter";
   if (series.count === 0) return { severity: "info", text: "No samples yet" };
   if (nonFinite) {
     const where = `${nameOf(nonFinite.firstRow)} at step ${formatCount(nonFinite.firstStep)}`;
-    const more = nonFinite.rows > 1 ? `; ${formatCount(nonFinite.rows)} rows in all` : "";
+    const more = nonFinite.rows > 1 ? `; ${plural(nonFinite.rows, noun)} in all` : "";
     return { severity: "critical", text: `Not finite, first in ${where}${more}` };
   }
   if (domain.empty) return { severity: "info", text: "Nothing was measured for this statistic" };
-  if (statistic.scale === "share") return shareVerdict(series, sample, nameOf);
+  if (statistic.scale === "share") return shareVerdict(series, sample, nameOf, noun);
   if (statistic.name === "gradient/rms" || statistic.name === "activation/rms") {
     const depth = depthVerdict(series, statistic, sample, nameOf);
     if (depth) return depth;
@@ -72,17 +73,23 @@ function depthVerdict(
     return { severity: "ok", text: `${subject} keeps its scale within a factor of 10 ${path} ${when}` };
   }
   const verb = decades < 0 ? "falls" : "grows";
-  return { severity, text: `${subject} ${verb} by ${powerOfTen(Math.abs(decades))} ${path} ${when}, ${nameOf(from)} to ${nameOf(to)}` };
+  return {
+    severity,
+    text: `${subject} ${verb} by ${powerOfTen(Math.abs(decades))} ${path} ${when}, ${nameOf(from)} to ${nameOf(to)}`,
+  };
 }
 
-function shareVerdict(series: Series, sample: number, nameOf: (row: number) => string): Verdict {
+function shareVerdict(series: Series, sample: number, nameOf: (row: number) => string, noun: string): Verdict {
   const rows = measured(series, sample);
   const hit = rows.filter((r) => valueAt(series, r, sample) > 0);
   const when = `at step ${formatCount(series.steps[sample] as number)}`;
-  if (hit.length === 0) return { severity: "info", text: `0 % in ${plural(rows.length, "row")} measured ${when}` };
+  if (hit.length === 0) return { severity: "info", text: `0 % in ${plural(rows.length, noun)} measured ${when}` };
   const most = hit.reduce((a, b) => (valueAt(series, b, sample) > valueAt(series, a, sample) ? b : a));
   const share = formatShare(valueAt(series, most, sample));
-  return { severity: "info", text: `Highest in ${nameOf(most)}, ${share} ${when}; above 0 % in ${plural(hit.length, "row")}` };
+  return {
+    severity: "info",
+    text: `Highest in ${nameOf(most)}, ${share} ${when}; above 0 % in ${plural(hit.length, noun)}`,
+  };
 }
 
 function rangeVerdict(series: Series, sample: number, nameOf: (row: number) => string): Verdict {

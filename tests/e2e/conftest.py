@@ -1,0 +1,125 @@
+"""The demo's runs, a TensorBoard on them for each ingester, and a browser that fails on any complaint of the page."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+from torch import nn
+from torchvitals.demo import NETWORKS, train
+
+from tests.e2e.browser import FLAGS, installed
+
+STEPS = 240
+
+
+@dataclass
+class Demo:
+    """Where the demo's runs are, and the models that made them."""
+
+    logdir: Path
+    models: dict[str, nn.Module] = field(default_factory=dict)
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    made = Demo(tmp_path_factory.mktemp("demo"))
+    for network in NETWORKS:
+        made.models[network.name], _ = train(network, made.logdir / network.name, steps=STEPS, seed=0)
+    return made
+
+
+class TensorBoard:
+    """A TensorBoard of its own process, on a free port of this machine."""
+
+    def __init__(self, logdir: Path, *flags: str) -> None:
+        command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(logdir), "--port", "0", *flags]
+        self.process = subprocess.Popen(
+            [*command, "--reload_interval", "1"], stderr=subprocess.STDOUT, stdout=subprocess.PIPE, text=True
+        )
+        self.output: list[str] = []
+        self.url = self._wait_for_url()
+
+    def _wait_for_url(self) -> str:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.output.append(line)
+            found = re.search(r"http://[^ ]+", line)
+            if found:
+                return found.group().rstrip("/") + "/"
+        raise RuntimeError("TensorBoard did not start:\n" + "".join(self.output))
+
+    def get(self, path: str) -> bytes:
+        with urllib.request.urlopen(self.url + path, timeout=20) as response:
+            return response.read()
+
+    def wait_for(self, runs: dict[str, int], seconds: float = 60) -> None:
+        """Until TensorBoard has loaded these runs up to these steps."""
+        end = time.monotonic() + seconds
+        while True:
+            seen = {r["name"]: r["last_step"] for r in json.loads(self.get("data/plugin/torchvitals/runs"))["runs"]}
+            if seen == runs:
+                return
+            assert time.monotonic() < end, f"waited for {runs}, there is {seen}"
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(20)
+
+
+@pytest.fixture(scope="session", params=["true", "false"], ids=["rust", "python"])
+def tensorboard(request: pytest.FixtureRequest, demo: Demo) -> Iterator[TensorBoard]:
+    server = TensorBoard(demo.logdir, "--load_fast", request.param)
+    server.wait_for({network.name: STEPS - 1 for network in NETWORKS})
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = installed()
+    assert path, "no Chromium or Chrome: run tests/e2e/browser.py for what to do"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS, chromium_sandbox=False)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What the browser complained about. A test that provokes a complaint takes it out again."""
+    return []
+
+
+@pytest.fixture
+def page(browser: Browser, complaints: list[str]) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    watch(page, complaints)
+    yield page
+    context.close()
+    assert complaints == []
+
+
+def watch(page: Page, complaints: list[str]) -> None:
+    """Notes console errors (a broken content security policy is one), exceptions and failed requests."""
+    page.on("console", lambda m: complaints.append(m.text) if m.type == "error" and ours(m.location["url"]) else None)
+    page.on("pageerror", lambda e: complaints.append(str(e)))
+    page.on("requestfailed", lambda r: complaints.append(f"failed: {r.url} {r.failure}") if ours(r.url) else None)
+    page.on("response", lambda r: complaints.append(f"{r.status}: {r.url}") if r.status >= 400 and ours(r.url) else None)
+
+
+def ours(url: str) -> bool:
+    """TensorBoard's own page asks for fonts and other things of its own; those are not ours to judge."""
+    return "torchvitals" in url or url == ""

@@ -1,0 +1,113 @@
+"""The payloads of ``http_api.md``, field by field."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.synthetic import Written
+from tests.torchvitals_tb.attempts import Attempt, manifest
+from torchvitals_tb import load_run, query, schema
+from torchvitals_tb.errors import UnknownNameError
+from torchvitals_tb.sources import Tag
+
+API = Path(query.__file__).with_name("http_api.md").read_text()
+
+
+def documented(route: str) -> dict:
+    """The example of a JSON route."""
+    section = API.split(f"## `{route}", 1)[1]
+    return json.loads(re.search(r"```json\n(.*?)```", section, re.S)[1])
+
+
+def shape_of(value):
+    if isinstance(value, dict):
+        return {key: shape_of(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [shape_of(value[0])] if value else []
+    return type(value)
+
+
+def test_runs() -> None:
+    payload = query.runs({"b": Tag(7, 2.5, b""), "a": Tag(3, 1.0, b"")}, samples_kept=5, experiment="x")
+    assert payload == {
+        "runs": [
+            {"name": "a", "version": "3-1.0", "last_step": 3},
+            {"name": "b", "version": "7-2.5", "last_step": 7},
+        ],
+        "samples_kept": 5,
+        "experiment": "x",
+    }
+    assert shape_of(payload) == shape_of(documented("runs"))
+
+
+def test_manifest(written: tuple[Path, Written]) -> None:
+    payload = json.loads(json.dumps(query.manifest(load_run(written[0]))))
+    example = documented("manifest")
+    assert list(payload) == list(example)
+    for key in ("parameters", "edges", "statistics", "histograms", "steps", "gaps", "schema"):
+        assert shape_of(payload[key]) == shape_of(example[key]), key
+    assert list(payload["layers"][0]) == list(example["layers"][0])
+    assert payload["steps"] == {"first": 1, "last": 118, "samples": 40}
+    assert payload["units"] is True
+    nature = {layer["type"]: (layer["reaches_zero"], layer["bounded"]) for layer in payload["layers"]}
+    assert nature["ReLU"] == (True, False)
+    assert nature["Sigmoid"] == (False, True)
+    assert nature["Linear"] == (False, False)
+
+
+def test_manifest_of_a_run_without_samples(tmp_path: Path) -> None:
+    attempt = Attempt(tmp_path, 1, manifest("a"))
+    attempt.file.write(1, {schema.MANIFEST_TAG: attempt.manifest.to_json()})
+    payload = query.manifest(load_run(tmp_path))
+    assert payload["steps"] == {"first": None, "last": None, "samples": 0}
+    assert payload["gaps"] == {"written": 0, "read": 0}
+    assert payload["statistics"] == ()
+    assert query.dead(load_run(tmp_path))[1]["steps"].shape == (0,)
+
+
+def test_statistic(written: tuple[Path, Written]) -> None:
+    run = load_run(written[0])
+    header, arrays = query.statistic(run, "parameter/grad_rms")
+    assert header == {"run": "run", "name": "parameter/grad_rms", "version": run.version, "rows": "parameters"}
+    assert arrays["steps"].dtype == np.float64
+    assert arrays["values"].shape == (40, len(run.parameters))
+    assert query.statistic(run, "gradient/rms")[0]["rows"] == "layers"
+
+
+@pytest.mark.parametrize(
+    ("since", "left"), [(None, 40), (-1, 40), (0, 40), (1, 39), (3, 39), (4, 38), (117, 1), (118, 0), (1 << 62, 0)]
+)
+def test_statistic_since(written: tuple[Path, Written], since: int | None, left: int) -> None:
+    run = load_run(written[0])
+    _, arrays = query.statistic(run, "gradient/rms", since)
+    assert len(arrays["steps"]) == len(arrays["values"]) == left
+    assert all(arrays["steps"] > (-2 if since is None else since))
+
+
+def test_arrays_are_the_documented_ones(written: tuple[Path, Written]) -> None:
+    run = load_run(written[0])
+    for route, (header, arrays) in {
+        "statistic?": query.statistic(run, "gradient/rms"),
+        "dead?": query.dead(run),
+        "units?": query.units(run, "stem.act"),
+    }.items():
+        section = API.split(f"## `{route}", 1)[1].split("\n## ")[0]
+        types = dict(re.findall(r"`(\w+)` ([uif]\d) \[", section))
+        assert {name: array.dtype.str[1:] for name, array in arrays.items()} == types
+        listed = re.findall(r"\| header (.*?) \|", section)
+        assert set(header) == set(re.findall(r"`(\w+)`", " ".join(listed)))
+
+
+def test_unknown_names(logdir: Path) -> None:
+    run = load_run(logdir / "plain")
+    with pytest.raises(
+        UnknownNameError, match="'encoder.layers.0.mlp.akt' in run 'plain'; did you mean 'encoder.layers.0.mlp.act'"
+    ):
+        query.units(run, "encoder.layers.0.mlp.akt")
+    with pytest.raises(UnknownNameError, match="no statistic 'x'"):
+        query.statistic(run, "x")

@@ -23,5 +23,6 @@ export default defineConfig({
     },
   },
   worker: { format: "es" },
+  assetsInclude: ["**/*.bin"],
   test: { environment: "happy-dom", include: ["src/**/*.test.{ts,tsx}"] },
 });

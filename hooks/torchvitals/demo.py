@@ -121,8 +121,8 @@ def command(argv: list[str]) -> int:
     if options.steps < 1:
         parser.error(f"--steps {options.steps}: must be at least 1")
     try:
-        _clear(options.logdir)
         digits()
+        _clear(options.logdir)
     except ModuleNotFoundError:
         print("The demo needs scikit-learn for its digits: pip install 'torchvitals[demo]'", file=sys.stderr)  # noqa: T201
         return 2

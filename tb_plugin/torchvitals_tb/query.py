@@ -6,7 +6,7 @@ Each gives the header and the arrays of an answer, as ``http_api.md`` describes 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from torchvitals_tb import lifelines, packing, schema
 from torchvitals_tb.errors import quoted, unknown
 from torchvitals_tb.packing import Units
 from torchvitals_tb.reader import Run
-from torchvitals_tb.schema import ACTIVATIONS, Layer
+from torchvitals_tb.schema import ACTIVATIONS, Layer, Parameter
 from torchvitals_tb.sources import Tag
 
 Header = dict[str, Any]
@@ -40,8 +40,8 @@ def manifest(run: Run) -> Header:
     return {
         "run": run.name,
         "version": run.version,
-        "layers": [asdict(layer) | _nature(layer) for layer in run.layers],
-        "parameters": [asdict(parameter) for parameter in run.parameters],
+        "layers": [_plain(layer) | _nature(layer) for layer in run.layers],
+        "parameters": [_plain(parameter) for parameter in run.parameters],
         "edges": run.manifest.edges,
         "options": run.manifest.options,
         "versions": run.manifest.versions,
@@ -141,6 +141,11 @@ def units(run: Run, layer: str) -> tuple[Header, Arrays]:
 def _unit_records(run: Run) -> tuple[NDArray[np.float64], list[Units]]:
     records = list(run.units)
     return np.array([step for step, _ in records], dtype=np.float64), [record for _, record in records]
+
+
+def _plain(row: Layer | Parameter) -> Header:
+    # dataclasses.asdict copies deeply, which for 1,000 layers takes longer than all the rest.
+    return {field.name: getattr(row, field.name) for field in fields(row)}
 
 
 def _nature(layer: Layer) -> dict[str, bool]:

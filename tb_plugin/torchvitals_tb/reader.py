@@ -214,17 +214,23 @@ class Run:
 
     @cached_property
     def _manifests(self) -> list[tuple[int, Manifest]]:
-        records = self._joined(schema.MANIFEST_TAG)
+        records = self._all(schema.MANIFEST_TAG)
+        kept = current(records.steps, records.walls, self._timeline)
+        # If the last attempt's manifest is lost, that of an earlier one most likely names the same layers.
+        found = self._readable_manifests(_chosen(records, kept)) or self._readable_manifests(records)[-1:]
+        if not found:
+            raise TorchvitalsError(
+                f"run {quoted(self.name)} has no readable manifest ({schema.MANIFEST_TAG}), which names its layers"
+            )
+        return found
+
+    def _readable_manifests(self, records: Tensors) -> list[tuple[int, Manifest]]:
         found = []
         for step, value in zip(records.steps.tolist(), records.values, strict=True):
             try:
                 found.append((step, _manifest(value)))
             except ValueError:
                 self._source.notes.append(f"a broken manifest at step {step} left out")
-        if not found:
-            raise TorchvitalsError(
-                f"run {quoted(self.name)} has no readable manifest ({schema.MANIFEST_TAG}), which names its layers"
-            )
         return found
 
     @cached_property
@@ -238,7 +244,7 @@ class Run:
     @cached_property
     def _counters(self) -> _Counters:
         tags = self._parts(schema.RUN_TAG, self._source.tensors())
-        records = self._vectors(_concatenated([self._source.read(tag) for tag in tags]), schema.RUN_TAG)
+        records = self._vectors(self._all(schema.RUN_TAG), schema.RUN_TAG)
         order = np.argsort(records.walls, kind="stable") if len(tags) > 1 else np.arange(len(records.steps))
         kept = order[preempt(records.steps[order])]
         values = np.full((len(schema.RUN_FIELDS), len(kept)), np.nan)
@@ -253,7 +259,8 @@ class Run:
 
     def _read_series(self, statistic: str) -> Series:
         tag = schema.tag_of(statistic)
-        records = self._vectors(self._joined(tag), tag)
+        records = self._vectors(self._all(tag), tag)
+        records = _chosen(records, current(records.steps, records.walls, self._timeline))
         rows = self._rows[schema.rows_of(statistic)]
         if len(records.steps) * len(rows.names) > _MAX_VALUES:
             size = f"{len(records.steps)} steps of {len(rows.names)} rows"
@@ -269,10 +276,9 @@ class Run:
         blobs = Blobs(blobs.steps[kept], blobs.walls[kept], [blobs.keys[i] for i in kept])
         return BlobSeries(self._source, blobs, decode, fit, what)
 
-    def _joined(self, base: str) -> Tensors:
-        """The records of a tag and its further segments that count, by rising step."""
-        records = _concatenated([self._source.read(tag) for tag in self._parts(base, self._source.tensors())])
-        return _chosen(records, current(records.steps, records.walls, self._timeline))
+    def _all(self, base: str) -> Tensors:
+        """The records of a tag and of its further segments."""
+        return _concatenated([self._source.read(tag) for tag in self._parts(base, self._source.tensors())])
 
     def _vectors(self, records: Tensors, tag: str) -> Tensors:
         """The records that are vectors of numbers; the others are noted."""

@@ -145,5 +145,5 @@ RUNS: dict[str, Callable[[Path], None]] = {
     "two_files": _two_files,
     "far": _far,
     "newer": _newer,
-    "deeper/down/größer": _plain,
+    "deeper/down/größer": _duplicates,
 }

@@ -105,9 +105,7 @@ def test_arrays_are_the_documented_ones(written: tuple[Path, Written]) -> None:
 
 def test_unknown_names(logdir: Path) -> None:
     run = load_run(logdir / "plain")
-    with pytest.raises(
-        UnknownNameError, match="'encoder.layers.0.mlp.akt' in run 'plain'; did you mean 'encoder.layers.0.mlp.act'"
-    ):
+    with pytest.raises(UnknownNameError, match=r"did you mean 'encoder\.layers\.0\.mlp\.act'\?"):
         query.units(run, "encoder.layers.0.mlp.akt")
-    with pytest.raises(UnknownNameError, match="no statistic 'x'"):
+    with pytest.raises(UnknownNameError, match="no statistic 'x' in run 'plain'"):
         query.statistic(run, "x")

@@ -292,6 +292,16 @@ def test_a_broken_manifest_is_left_out(tmp_path: Path, text: str) -> None:
     assert run.notes == ["a broken manifest at step 2 left out"]
 
 
+def test_the_manifest_of_an_earlier_attempt_is_better_than_none(tmp_path: Path) -> None:
+    first = Attempt(tmp_path, 1, manifest("a", "b"))
+    for step in (1, 2, 3):
+        first.frame(step)
+    second = Attempt(tmp_path, 2, manifest("a", "b"))
+    second.announced = True
+    second.frame(1)
+    assert table(load_run(tmp_path)) == {1: [2001.0, 2001.0625]}
+
+
 def test_no_readable_manifest(tmp_path: Path) -> None:
     with EventFile(tmp_path / "run") as file:
         file.write(1, {schema.MANIFEST_TAG: "?", "torchvitals/gradient/rms": np.zeros(1, dtype=np.float32)})

@@ -42,6 +42,19 @@ export function useCanvas(draw: (canvas: HTMLCanvasElement) => void): RefObject<
   return ref;
 }
 
+/** The value, one painted frame late: for what may be drawn after the main picture. */
+export function useLate<T>(value: T): T | null {
+  const [late, setLate] = useState<T | null>(null);
+  useEffect(() => {
+    // Two frames: the first paints what has just been rendered.
+    let frame = requestAnimationFrame(() => {
+      frame = requestAnimationFrame(() => setLate(() => value));
+    });
+    return () => cancelAnimationFrame(frame);
+  }, [value]);
+  return late;
+}
+
 /** Calls `handler` on every key press in the page that was not typed into a field. */
 export function useHotkeys(handler: (event: KeyboardEvent) => void): void {
   const latest = useRef(handler);

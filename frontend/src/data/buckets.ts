@@ -22,7 +22,11 @@ export interface Columns {
 }
 
 export interface Reduced {
+  /** The value a column shows; NaN for none. */
   readonly values: Float32Array;
+  /** Smallest and largest finite value of the column, whatever it shows; NaN for none. */
+  readonly low: Float32Array;
+  readonly high: Float32Array;
   /** FINITE, MISSING, NONFINITE as in `Series`; NONFINITE if any sample of the column was. */
   readonly state: Uint8Array;
 }
@@ -45,42 +49,83 @@ export function columnsOf(steps: Float64Array, samples: number, axis: StepAxis, 
   return { count, first, last };
 }
 
+/** Room for `count` columns; `reduceRow` and `copyReduced` fill all of it. */
 export function newReduced(count: number): Reduced {
-  return { values: new Float32Array(count).fill(Number.NaN), state: new Uint8Array(count).fill(MISSING) };
+  return {
+    values: new Float32Array(count),
+    low: new Float32Array(count),
+    high: new Float32Array(count),
+    state: new Uint8Array(count),
+  };
 }
 
-/** One row of a series, reduced over time. */
+export function emptyReduced(count: number): Reduced {
+  const out = newReduced(count);
+  for (const part of [out.values, out.low, out.high]) part.fill(Number.NaN);
+  out.state.fill(MISSING);
+  return out;
+}
+
+export function copyReduced(from: Reduced): Reduced {
+  return { values: from.values.slice(), low: from.low.slice(), high: from.high.slice(), state: from.state.slice() };
+}
+
+/** One row of a series, reduced over time. The one loop that touches every number: kept flat. */
 export function reduceRow(series: Series, row: number, columns: Columns, reducer: Reducer, out: Reduced): void {
   if (row >= series.rows) return;
   const base = row * series.capacity;
+  const { NaN: none } = Number;
   const usual = reducer === "extreme" ? usualOf(series, row) : 1;
   const { values, state } = series;
-  for (let c = 0; c < columns.count; c++) {
-    let best = Number.NaN;
+  const { first, last, count } = columns;
+  for (let c = 0; c < count; c++) {
+    const end = base + (last[c] as number);
+    let low = Number.POSITIVE_INFINITY;
+    let high = Number.NEGATIVE_INFINITY;
     let mark = MISSING;
-    const end = columns.last[c] as number;
-    for (let i = columns.first[c] as number; i < end; i++) {
-      const kind = state[base + i] as number;
+    for (let i = base + (first[c] as number); i < end; i++) {
+      const kind = state[i] as number;
       if (kind === MISSING) continue;
       if (kind === NONFINITE) mark = NONFINITE;
       else if (mark === MISSING) mark = FINITE;
-      const value = values[base + i] as number;
-      if (value - value === 0 && stands(value, best, reducer, usual)) best = value;
+      const value = values[i] as number;
+      if (value - value !== 0) continue;
+      if (value < low) low = value;
+      if (value > high) high = value;
     }
-    out.values[c] = best;
     out.state[c] = mark;
+    if (low > high) {
+      out.values[c] = out.low[c] = out.high[c] = none;
+      continue;
+    }
+    out.low[c] = low;
+    out.high[c] = high;
+    // Whatever the reducer, the value that stands for a bucket is its smallest or its largest.
+    out.values[c] = reducer === "max" || stands(high, low, reducer, usual) ? high : low;
   }
 }
 
 /** Folds a child into its group. */
 export function mergeChild(out: Reduced, child: Reduced, reducer: Reducer, reference: number): void {
-  for (let c = 0; c < out.values.length; c++) {
+  const count = out.values.length;
+  const inverse = 1 / reference;
+  for (let c = 0; c < count; c++) {
     const kind = child.state[c] as number;
     if (kind === MISSING) continue;
     if (kind === NONFINITE) out.state[c] = NONFINITE;
     else if (out.state[c] === MISSING) out.state[c] = FINITE;
     const value = child.values[c] as number;
-    if (value - value === 0 && worse(value, out.values[c] as number, reducer, reference)) out.values[c] = value;
+    if (value - value !== 0) continue;
+    const best = out.values[c] as number;
+    if (best - best !== 0) {
+      out.values[c] = value;
+      out.low[c] = child.low[c] as number;
+      out.high[c] = child.high[c] as number;
+      continue;
+    }
+    if (isWorse(value, best, reducer, inverse)) out.values[c] = value;
+    if ((child.low[c] as number) < (out.low[c] as number)) out.low[c] = child.low[c] as number;
+    if ((child.high[c] as number) > (out.high[c] as number)) out.high[c] = child.high[c] as number;
   }
 }
 
@@ -118,14 +163,16 @@ const EXPLOSION = 100;
  * above the usual: a rule by distance alone would jump between a group's strongest and weakest child.
  */
 export function worse(value: number, best: number, reducer: Reducer, reference: number): boolean {
-  if (Number.isNaN(best)) return true;
-  if (reducer === "max") return value > best;
-  if (reducer === "magnitude") return Math.abs(value) > Math.abs(best);
-  return badness(value, reference) > badness(best, reference);
+  return Number.isNaN(best) || isWorse(value, best, reducer, 1 / reference);
 }
 
-function badness(value: number, reference: number): number {
-  const ratio = Math.abs(value) / reference;
+function isWorse(value: number, best: number, reducer: Reducer, inverse: number): boolean {
+  if (reducer === "max") return value > best;
+  if (reducer === "magnitude") return Math.abs(value) > Math.abs(best);
+  return badness(Math.abs(value) * inverse) > badness(Math.abs(best) * inverse);
+}
+
+function badness(ratio: number): number {
   return ratio >= EXPLOSION ? ratio : 1 / ratio;
 }
 

@@ -16,8 +16,8 @@ export interface LoadedSeries {
   readonly domain: Domain;
 }
 
-/** A few statistics stay in memory, so that going back and forth is instant; 1,000 rows × 2,000 steps are 10 MB. */
-const KEPT = 8;
+/** Statistics kept and fetched ahead, in bytes: 1,000 rows × 2,000 steps take 10 MB each, most runs far less. */
+const MEMORY = 120e6;
 
 export class RunStore {
   readonly manifest: Signal<Manifest | null> = signal(null);
@@ -26,6 +26,8 @@ export class RunStore {
   private readonly series = new Map<string, Signal<LoadedSeries | null>>();
   private readonly units = new Map<string, Signal<UnitData | null>>();
   private readonly raw = new Map<string, { generation: number; series: Promise<Series> }>();
+  /** Those of `raw` that are here. */
+  private readonly settled = new Map<string, Series>();
   /** Counts the refreshes; what is held from the one before may be extended by `added` steps. */
   private generation = 0;
   private added = 0;
@@ -52,9 +54,35 @@ export class RunStore {
     }
     const made: Signal<LoadedSeries | null> = signal(null);
     this.series.set(name, made);
-    for (const old of [...this.series.keys()].slice(0, -KEPT)) this.forget(old);
+    for (const old of [...this.series.keys()].slice(0, -this.room())) this.forget(old);
     void this.guard(() => this.fill(name, made));
     return made;
+  }
+
+  /** How many statistics of this run may be in memory. */
+  private room(): number {
+    const { samples = 1, layers = [], parameters = [] } = this.manifest.peek() ?? {};
+    const bytes = 5 * samples * Math.max(layers.length, parameters.length, 1);
+    return Math.max(6, Math.floor(MEMORY / Math.max(1, bytes)));
+  }
+
+  /**
+   * Fetches what is likely to be looked at next, one by one, so that choosing it is instant. `idle` says when to stop:
+   * whatever the user asks for in the meantime has the server to itself.
+   */
+  async fetchAhead(names: readonly string[], idle: () => boolean): Promise<void> {
+    const ahead = names.filter((name) => !this.series.has(name)).slice(0, this.room() - this.series.size - 2);
+    for (const name of ahead) {
+      if (!idle()) return;
+      if (this.series.has(name)) continue;
+      const target: Signal<LoadedSeries | null> = signal(null);
+      // Oldest, so that it is the first to go.
+      const kept = [...this.series];
+      this.series.clear();
+      this.series.set(name, target);
+      for (const [key, value] of kept) this.series.set(key, value);
+      await this.guard(() => this.fill(name, target));
+    }
   }
 
   private wantsDead = false;
@@ -106,25 +134,22 @@ export class RunStore {
 
   private async fill(name: string, target: Signal<LoadedSeries | null>): Promise<void> {
     const companion = this.companion(name);
-    const marks = companion ? this.rawSeries(companion) : null;
+    const known = companion ? this.settled.get(companion) : undefined;
     const series = await this.rawSeries(name);
-    this.publish(name, target, series);
-    // The picture need not wait for the marks: they come as a second, cheap drawing.
-    if (marks) await this.mark(name, target, await marks);
+    this.publish(name, target, known ? markNonFinite(series, known) : series);
+    // The picture does not wait for the marks, nor do the two share the server; mostly there is nothing to mark.
+    if (companion && !known) {
+      const marks = await this.rawSeries(companion);
+      const shown = target.peek()?.series;
+      const marked = shown && markNonFinite(shown, marks);
+      if (marked && marked !== shown) this.publish(name, target, marked);
+    }
   }
 
   private async grow(name: string, target: Signal<LoadedSeries | null>): Promise<void> {
     const companion = this.companion(name);
     const [series, marks] = await Promise.all([this.rawSeries(name), companion ? this.rawSeries(companion) : null]);
-    if (marks) markNonFinite(series, marks);
-    this.publish(name, target, series);
-  }
-
-  private async mark(name: string, target: Signal<LoadedSeries | null>, marks: Series): Promise<void> {
-    const shown = target.peek()?.series;
-    if (!shown) return;
-    markNonFinite(shown, marks);
-    this.publish(name, target, { ...shown });
+    this.publish(name, target, marks ? markNonFinite(series, marks) : series);
   }
 
   private publish(name: string, target: Signal<LoadedSeries | null>, series: Series): void {
@@ -155,13 +180,17 @@ export class RunStore {
       return extend(emptySeries(name, 0), await fetchContainer("statistic", { run: this.name, name }));
     })();
     this.raw.set(name, { generation, series: made });
-    made.catch(() => this.raw.get(name)?.series === made && this.raw.delete(name));
+    made.then(
+      (series) => this.settled.set(name, series),
+      () => this.raw.get(name)?.series === made && this.raw.delete(name),
+    );
     return made;
   }
 
   private forget(name: string): void {
     this.series.delete(name);
     this.raw.delete(name);
+    this.settled.delete(name);
   }
 
   private async fetchDead(): Promise<void> {

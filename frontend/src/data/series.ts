@@ -11,6 +11,17 @@ export const FINITE = 0;
 export const MISSING = 1;
 export const NONFINITE = 2;
 
+/** Of all that was measured; counted while the numbers are moved anyway. */
+export interface Extent {
+  /** Smallest magnitude above zero, largest finite one. */
+  low: number;
+  high: number;
+  zeros: number;
+  finite: number;
+  nonFinite: number;
+  missing: number;
+}
+
 export interface Series {
   readonly name: string;
   readonly rows: number;
@@ -20,6 +31,7 @@ export interface Series {
   readonly steps: Float64Array;
   readonly values: Float32Array;
   readonly state: Uint8Array;
+  readonly extent: Readonly<Extent>;
 }
 
 export function emptySeries(name: string, rows: number): Series {
@@ -31,6 +43,7 @@ export function emptySeries(name: string, rows: number): Series {
     steps: new Float64Array(0),
     values: new Float32Array(0),
     state: new Uint8Array(0),
+    extent: { low: Number.POSITIVE_INFINITY, high: 0, zeros: 0, finite: 0, nonFinite: 0, missing: 0 },
   };
 }
 
@@ -43,21 +56,37 @@ export function extend(series: Series, container: Container): Series {
   const count = series.count + steps.length;
   const grown = reserve(series, rows, count);
   grown.steps.set(steps, series.count);
+  let { low, high, zeros, finite, nonFinite, missing } = series.extent;
+  const into = grown.values;
+  const { state, capacity } = grown;
   // Blocks keep both the reads (step-major) and the writes (row-major) within the cache.
   const block = 64;
   for (let r0 = 0; r0 < width; r0 += block) {
     const r1 = Math.min(width, r0 + block);
     for (let t = 0; t < steps.length; t++) {
       const source = t * width;
-      for (let r = r0; r < r1; r++) {
+      let target = r0 * capacity + series.count + t;
+      for (let r = r0; r < r1; r++, target += capacity) {
         const value = values[source + r] as number;
-        const target = r * grown.capacity + series.count + t;
-        grown.values[target] = value;
-        grown.state[target] = value - value === 0 ? FINITE : Number.isNaN(value) ? MISSING : NONFINITE;
+        into[target] = value;
+        if (value - value === 0) {
+          state[target] = FINITE;
+          finite++;
+          const size = value < 0 ? -value : value;
+          if (size > high) high = size;
+          if (size === 0) zeros++;
+          else if (size < low) low = size;
+        } else if (Number.isNaN(value)) {
+          state[target] = MISSING;
+          missing++;
+        } else {
+          state[target] = NONFINITE;
+          nonFinite++;
+        }
       }
     }
   }
-  return { ...grown, count };
+  return { ...grown, count, extent: { low, high, zeros, finite, nonFinite, missing } };
 }
 
 function reserve(series: Series, rows: number, count: number): Series {
@@ -80,8 +109,12 @@ function reserve(series: Series, rows: number, count: number): Series {
   return { ...series, rows, capacity, steps, values, state };
 }
 
-/** Marks in `series` what its `nonfinite_fraction` companion knows; steps are matched, they need not be the same. */
-export function markNonFinite(series: Series, companion: Series): void {
+/**
+ * The series with the marks its `nonfinite_fraction` companion knows of; the very same one if there are none to add.
+ * Steps are matched, they need not be the same.
+ */
+export function markNonFinite(series: Series, companion: Series): Series {
+  if (companion.extent.high === 0) return series;
   const rows = Math.min(series.rows, companion.rows);
   const at = new Int32Array(series.count);
   let j = 0;
@@ -89,14 +122,26 @@ export function markNonFinite(series: Series, companion: Series): void {
     while (j < companion.count && (companion.steps[j] as number) < (series.steps[i] as number)) j++;
     at[i] = j < companion.count && companion.steps[j] === series.steps[i] ? j : -1;
   }
+  let marked = 0;
+  let unmeasured = 0;
   for (let r = 0; r < rows; r++) {
+    const from = r * series.capacity;
+    const other = r * companion.capacity;
     for (let i = 0; i < series.count; i++) {
       const k = at[i] as number;
-      if (k >= 0 && (companion.values[r * companion.capacity + k] as number) > 0) {
-        series.state[r * series.capacity + i] = NONFINITE;
-      }
+      if (k < 0 || !((companion.values[other + k] as number) > 0)) continue;
+      if (series.state[from + i] === NONFINITE) continue;
+      if (series.state[from + i] === MISSING) unmeasured++;
+      series.state[from + i] = NONFINITE;
+      marked++;
     }
   }
+  if (marked === 0) return series;
+  const { extent } = series;
+  return {
+    ...series,
+    extent: { ...extent, nonFinite: extent.nonFinite + marked, missing: extent.missing - unmeasured },
+  };
 }
 
 /** Index of the sample in force at `step`: the last one at or before it, or the first. -1 for an empty series. */

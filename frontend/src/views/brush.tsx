@@ -48,6 +48,7 @@ export function Brush(props: BrushProps) {
     return () => element.removeEventListener("wheel", listen);
   }, []);
   return (
+    // biome-ignore lint/a11y/noStaticElementInteractions: gestures only; the picture inside has the keys
     <div
       ref={area}
       class={`brush ${props.class}`}

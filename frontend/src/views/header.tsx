@@ -13,7 +13,7 @@ export function Header() {
         <Mark />
         <span class="brand-name">torchvitals</span>
       </span>
-      <nav class="tabs" role="tablist" aria-label="Lenses">
+      <div class="tabs" role="tablist" aria-label="Lenses">
         {LENSES.map((lens, i) => (
           <button
             key={lens.id}
@@ -29,7 +29,7 @@ export function Header() {
             {lens.title}
           </button>
         ))}
-      </nav>
+      </div>
       <span class="spring" />
       <RunSelect />
       <StepRange />

@@ -34,6 +34,7 @@ export function DeadUnitIds({ layer, ids, total }: { layer: string; ids: readonl
         )}
       </div>
       {ids.length > 0 && (
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, so keys must reach it
         <div class="unit-ids-text" tabIndex={0} role="group" aria-label="Ids of the dead units">
           {ranges !== full && <span class="unit-ids-ranges">{ranges}</span>}
           <span class={ranges !== full ? "visually-hidden" : ""} data-testid="dead-unit-ids" data-count={ids.length}>

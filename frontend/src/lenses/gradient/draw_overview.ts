@@ -38,8 +38,7 @@ export function drawOverview(
       Math.floor((line * leaves.length) / lines),
       Math.floor(((line + 1) * leaves.length) / lines),
     );
-    const [only] = members;
-    const merged = members.length === 1 && only ? model.of(only) : model.merge(members);
+    const merged = model.merge(members);
     paintLine(
       pixels,
       line * columns,

@@ -40,7 +40,7 @@ export function drawStrip(
   context.stroke();
 
   const { columns } = model;
-  const { low, high, lines } = envelope(model, node);
+  const { low, high, values } = model.of(node);
   context.fillStyle = theme.dark ? "rgb(125 180 245 / 0.22)" : "rgb(10 92 194 / 0.16)";
   for (let c = 0; c < columns.count; c++) {
     if (!((high[c] as number) >= (low[c] as number))) continue;
@@ -54,7 +54,7 @@ export function drawStrip(
   context.beginPath();
   let pen = false;
   for (let c = 0; c < columns.count; c++) {
-    const value = lines[c] as number;
+    const value = values[c] as number;
     if (Number.isNaN(value)) {
       pen = false;
       continue;
@@ -85,26 +85,4 @@ export function drawStrip(
     context.fillStyle = colours.muted;
     context.fillText(label, 5, at);
   }
-}
-
-/** Per column the smallest and largest finite value of all rows of the node, and the last one of the worst row. */
-function envelope(model: HeatModel, node: TreeNode): { low: Float32Array; high: Float32Array; lines: Float32Array } {
-  const { columns, loaded } = model;
-  const { series } = loaded;
-  const low = new Float32Array(columns.count).fill(Number.POSITIVE_INFINITY);
-  const high = new Float32Array(columns.count).fill(Number.NEGATIVE_INFINITY);
-  for (const row of node.rows) {
-    if (row >= series.rows) continue;
-    const base = row * series.capacity;
-    for (let c = 0; c < columns.count; c++) {
-      const end = columns.last[c] as number;
-      for (let i = columns.first[c] as number; i < end; i++) {
-        const value = series.values[base + i] as number;
-        if (value - value !== 0) continue;
-        if (value < (low[c] as number)) low[c] = value;
-        if (value > (high[c] as number)) high[c] = value;
-      }
-    }
-  }
-  return { low, high, lines: model.of(node).values };
 }

@@ -1,9 +1,10 @@
 /** Gradient flow: where along the depth does the signal die or explode, and when did it start? */
 import { useSignal } from "@preact/signals";
-import { useMemo } from "preact/hooks";
+import { useEffect, useMemo } from "preact/hooks";
 import { pixelRatio } from "../../base/canvas";
 import { useHotkeys, useMeasure } from "../../base/hooks";
 import { store } from "../../data/session";
+import { groupsFor } from "../../data/statistics";
 import { visibleRows } from "../../data/tree";
 import * as view from "../../data/view";
 import { Legend } from "../../views/legend";
@@ -11,13 +12,19 @@ import { statistic as chosenStatistic, expandedIn, findNode, trees } from "../..
 import { VerdictLine } from "../../views/verdict_line";
 import { Waiting } from "../../views/waiting";
 import { exportCsv } from "./export";
-import { extentOf, HeatModel } from "./model";
+import { extentOf, modelFor } from "./model";
 import { Picture } from "./picture";
 import { nextStep, type Pointed } from "./pointing";
 import { Readout } from "./readout";
 import { AxisSwitch, FoldButtons, StatisticSelect, TableSwitch } from "./toolbar";
 import { ValueTable } from "./value_table";
 import { nonFiniteIn, verdictOf } from "./verdict";
+
+/** After the picture stands and the user has had a moment to look. */
+const AHEAD_MS = 500;
+
+/** Of the heat map when it was last on screen: coming back, the first drawing already fits. */
+let lastWidth = 0;
 
 export function GradientLens() {
   const run = store.value;
@@ -30,16 +37,10 @@ export function GradientLens() {
   const hover = useSignal<Pointed | null>(null);
   const kind = view.axis.value;
   const range = view.range.value;
-  const columns = Math.round(width * pixelRatio());
-
-  const model = useMemo(
-    () => (loaded ? new HeatModel(loaded, statistic, kind, range, columns) : null),
-    [loaded, statistic, kind, range, columns],
-  );
-  const whole = useMemo(
-    () => (loaded ? (range ? new HeatModel(loaded, statistic, kind, null, columns) : model) : null),
-    [loaded, statistic, kind, range ? columns : model],
-  );
+  if (width > 0) lastWidth = width;
+  const columns = Math.round(lastWidth * pixelRatio());
+  const model = loaded && modelFor(loaded, statistic, kind, range, columns);
+  const whole = loaded && modelFor(loaded, statistic, kind, null, columns);
   const expanded = tree ? expandedIn(statistic.rows, tree) : null;
   const search = view.search.value;
   const rows = useMemo(() => (tree && expanded ? visibleRows(tree, expanded, search) : []), [tree, expanded, search]);
@@ -56,6 +57,20 @@ export function GradientLens() {
     else return;
     event.preventDefault();
   });
+
+  const available = manifest?.statistics;
+  useEffect(() => {
+    if (!run || !loaded || !available) return;
+    let stopped = false;
+    const timer = setTimeout(() => {
+      const likely = groupsFor(available).flatMap((g) => g.statistics.map((s) => s.name));
+      void run.fetchAhead(likely, () => !stopped).then(() => stopped || run.loadDead());
+    }, AHEAD_MS);
+    return () => {
+      stopped = true;
+      clearTimeout(timer);
+    };
+  }, [run, loaded !== null, statistic.name, available?.length]);
 
   const names = statistic.rows === "layers" ? manifest?.layers : manifest?.parameters;
   const verdict =
@@ -97,7 +112,7 @@ export function GradientLens() {
           selected={selected}
           pinned={pinned}
           hover={hover}
-          width={width}
+          width={lastWidth}
           attach={attach}
           extent={extentOf(loaded.series)}
           nonFinite={nonFinite}

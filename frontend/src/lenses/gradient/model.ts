@@ -6,6 +6,8 @@ import { type AxisKind, type StepAxis, stepAxis } from "../../base/step_axis";
 import {
   type Columns,
   columnsOf,
+  copyReduced,
+  emptyReduced,
   mergeChild,
   newReduced,
   type Reduced,
@@ -57,18 +59,29 @@ export class HeatModel {
   of(node: TreeNode): Reduced {
     let out = this.reduced.get(node.key);
     if (!out) {
-      out = newReduced(this.columns.count);
-      if (node.kind === "leaf") reduceRow(this.loaded.series, node.row, this.columns, this.statistic.reducer, out);
-      else this.merge(node.children, out);
+      out = node.kind === "leaf" ? this.leaf(node.row) : this.merge(node.children);
       this.reduced.set(node.key, out);
     }
     return out;
   }
 
   /** Several nodes as one: what a group shows, and a line of the overview that stands for more than one layer. */
-  merge(nodes: readonly TreeNode[], out: Reduced = newReduced(this.columns.count)): Reduced {
-    const { reducer } = this.statistic;
-    for (const node of nodes) mergeChild(out, this.of(node), reducer, this.loaded.domain.reference);
+  merge(nodes: readonly TreeNode[]): Reduced {
+    const [head, ...others] = nodes;
+    if (!head) return emptyReduced(this.columns.count);
+    if (others.length === 0) return this.of(head);
+    const out = copyReduced(this.of(head));
+    for (const node of others) {
+      mergeChild(out, this.of(node), this.statistic.reducer, this.loaded.domain.reference);
+    }
+    return out;
+  }
+
+  private leaf(row: number): Reduced {
+    const { series } = this.loaded;
+    if (row >= series.rows) return emptyReduced(this.columns.count);
+    const out = newReduced(this.columns.count);
+    reduceRow(series, row, this.columns, this.statistic.reducer, out);
     return out;
   }
 
@@ -106,42 +119,66 @@ export class HeatModel {
     return left + Math.min((right - left) / 2, 0.004);
   }
 
-  /** Smallest and largest finite value of a row in the window, and how many of its samples were not finite. */
+  /** Smallest and largest finite value of a row in the window, and whether all of it was finite. */
   span(node: TreeNode): Span {
     let span = this.spans.get(node.key);
     if (!span) {
-      span = spanOf(this.loaded.series, node.rows, ...this.window());
+      const { low, high, state } = this.of(node);
+      span = { low: extreme(low, -1), high: extreme(high, 1), broken: state.includes(NONFINITE) };
       this.spans.set(node.key, span);
     }
     return span;
   }
 }
 
-export interface Span {
-  readonly low: number;
-  readonly high: number;
-  readonly nonFinite: number;
-  /** Sample of the first non-finite value; -1 for none. */
-  readonly firstNonFinite: number;
+const models = new WeakMap<LoadedSeries, Map<string, HeatModel>>();
+/** Per statistic: the whole run and the range of steps in view. */
+const KEPT = 2;
+
+/** The model of a picture, the same one while nothing about it changes: coming back to a lens costs nothing. */
+export function modelFor(
+  loaded: LoadedSeries,
+  statistic: Statistic,
+  kind: AxisKind,
+  range: readonly [number, number] | null,
+  width: number,
+): HeatModel {
+  const known = models.get(loaded) ?? new Map<string, HeatModel>();
+  models.set(loaded, known);
+  const key = `${kind} ${width} ${range?.join(":") ?? ""}`;
+  const model = known.get(key) ?? new HeatModel(loaded, statistic, kind, range, width);
+  known.delete(key); // most recently used last
+  known.set(key, model);
+  for (const old of [...known.keys()].slice(0, -KEPT)) known.delete(old);
+  return model;
 }
 
-export function spanOf(series: Series, rows: readonly number[], first: number, last: number): Span {
-  let [low, high, nonFinite, firstNonFinite] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0, -1];
+export interface Span {
+  /** NaN where nothing finite was measured. */
+  readonly low: number;
+  readonly high: number;
+  readonly broken: boolean;
+}
+
+function extreme(values: Float32Array, sign: 1 | -1): number {
+  let best = Number.NaN;
+  for (const value of values) if (!(value * sign <= best * sign) && !Number.isNaN(value)) best = value;
+  return best;
+}
+
+/** Times and first sample of what was not finite in some rows of the window. */
+export function countNonFinite(model: HeatModel, rows: readonly number[]): { times: number; first: number } {
+  const { state, capacity } = model.loaded.series;
+  const [start, end] = model.window();
+  let [times, first] = [0, -1];
   for (const row of rows) {
-    for (let i = first; i < last; i++) {
-      const at = row * series.capacity + i;
-      const value = series.values[at] as number;
-      if (series.state[at] === NONFINITE) {
-        nonFinite++;
-        if (firstNonFinite < 0 || i < firstNonFinite) firstNonFinite = i;
-      }
-      if (value - value === 0) {
-        if (value < low) low = value;
-        if (value > high) high = value;
-      }
+    for (let i = start; i < end; i++) {
+      if (state[row * capacity + i] !== NONFINITE) continue;
+      times++;
+      if (first < 0 || i < first) first = i;
     }
   }
-  return { low, high, nonFinite, firstNonFinite };
+  return { times, first };
 }
 
 export function cellOf(loaded: LoadedSeries, statistic: Statistic, rows: readonly number[], sample: number): Cell {

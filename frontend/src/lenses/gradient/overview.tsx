@@ -1,7 +1,7 @@
 /** The whole run in one strip above the rows: a map to see all layers at once, and to choose the steps on. */
 import { useMemo, useRef } from "preact/hooks";
 import { plural } from "../../base/format";
-import { useCanvas, useSize } from "../../base/hooks";
+import { useCanvas, useLate, useSize } from "../../base/hooks";
 import type { TreeNode, VisibleRow } from "../../data/tree";
 import * as view from "../../data/view";
 import { Brush } from "../../views/brush";
@@ -19,22 +19,23 @@ export interface OverviewProps {
   readonly extent: readonly [number, number];
 }
 
-export function Overview({ model, tree, rows, rowView }: OverviewProps) {
+export function Overview({ model: next, tree, rows, rowView }: OverviewProps) {
+  const model = useLate(next);
   const box = useRef<HTMLDivElement>(null);
   const { width, height } = useSize(box);
   const leaves = useMemo(() => leavesOf(tree), [tree]);
   const canvas = useMemo(
-    () => <OverviewCanvas model={model} leaves={leaves} width={width} height={height} theme={theme.value} />,
+    () => model && <OverviewCanvas model={model} leaves={leaves} width={width} height={height} theme={theme.value} />,
     [model, leaves, width, height, theme.value],
   );
   const range = view.range.value;
-  const [left, right] = range ? [model.axis.unit(range[0]), model.axis.unit(range[1])] : [0, 1];
+  const [left, right] = range ? [next.axis.unit(range[0]), next.axis.unit(range[1])] : [0, 1];
   const [top, bottom] = rowSpan(leaves, rows, rowView);
   return (
     <div class="overview" ref={box}>
       <Brush
         class="overview-brush"
-        onRange={(from, to) => setRange(model, from, to)}
+        onRange={(from, to) => setRange(next, from, to)}
         onReset={() => {
           view.range.value = null;
         }}

@@ -69,31 +69,33 @@ export function Picture(props: PictureProps) {
       </div>
       <ProfileAxis model={model} />
 
-      <RowFrame
-        rows={rows.length}
-        active={active}
-        onGutter={setGutter}
-        onView={(v) => sameView(v, rowView) || setRowView(v)}
-      >
-        {(window) => (
-          <>
-            <TreeRows
-              label={kind === "layers" ? "Layers" : "Parameters"}
-              rows={rows}
-              view={window}
-              selected={selected?.key ?? null}
-              highlight={hover.value?.node ? rows.findIndex((r) => r.node === hover.value?.node) : -1}
-              onSelect={(node) => {
-                view.layer.value = node.name;
-              }}
-              onToggle={(node, open) => toggle(kind, tree, node.key, open)}
-              cells={(row) => <ValueCell model={model} row={row} sample={sample} />}
-            />
-            <HeatPane {...props} view={window} />
-            <ProfilePane model={model} rows={rows} view={window} sample={sample} selected={selected?.key ?? null} />
-          </>
-        )}
-      </RowFrame>
+      {props.width > 0 && (
+        <RowFrame
+          rows={rows.length}
+          active={active}
+          onGutter={setGutter}
+          onView={(v) => sameView(v, rowView) || setRowView(v)}
+        >
+          {(window) => (
+            <>
+              <TreeRows
+                label={kind === "layers" ? "Layers" : "Parameters"}
+                rows={rows}
+                view={window}
+                selected={selected?.key ?? null}
+                highlight={hover.value?.node ? rows.findIndex((r) => r.node === hover.value?.node) : -1}
+                onSelect={(node) => {
+                  view.layer.value = node.name;
+                }}
+                onToggle={(node, open) => toggle(kind, tree, node.key, open)}
+                cells={(row) => <ValueCell model={model} row={row} sample={sample} />}
+              />
+              <HeatPane {...props} view={window} />
+              <ProfilePane model={model} rows={rows} view={window} sample={sample} selected={selected?.key ?? null} />
+            </>
+          )}
+        </RowFrame>
+      )}
 
       <Strip {...props} sample={sample} />
     </div>
@@ -103,7 +105,7 @@ export function Picture(props: PictureProps) {
 function ValueCell({ model, row, sample }: { model: HeatModel; row: VisibleRow; sample: number }) {
   if (row.expanded) return <div role="gridcell" class="tree-value" />;
   const cell = model.cell(row.node, sample);
-  const broken = model.span(row.node).nonFinite > 0;
+  const broken = model.span(row.node).broken;
   const text = !Number.isNaN(cell.value) ? formatValue(cell.value) : cell.state === NONFINITE ? "NaN" : "–";
   return (
     <div role="gridcell" class={`tree-value${cell.state === FINITE ? "" : " weak"}`}>

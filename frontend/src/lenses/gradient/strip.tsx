@@ -1,42 +1,55 @@
 /** Below the rows: what the selected row is, and its numbers over time. */
 import { useMemo, useRef } from "preact/hooks";
 import { formatCount, formatShare, formatValue, plural } from "../../base/format";
-import { useCanvas, useSize } from "../../base/hooks";
+import { useCanvas, useLate, useSize } from "../../base/hooks";
 import { logScale, type Scale } from "../../base/scales";
 import type { Manifest } from "../../data/manifest";
 import type { TreeNode } from "../../data/tree";
 import { type Theme, theme } from "../../views/theme";
 import { drawStrip } from "./draw_strip";
-import type { HeatModel, Span } from "./model";
+import { countNonFinite, type HeatModel, type Span } from "./model";
 import type { PictureProps } from "./picture";
 
 export function Strip(props: PictureProps & { readonly sample: number }) {
-  const { model, manifest, tree, pinned } = props;
+  const { manifest, tree, pinned } = props;
+  const model = useLate(props.model);
   // Nothing chosen: all rows together, so that there is always a curve to read.
   const selected = props.selected ?? tree;
   const box = useRef<HTMLDivElement>(null);
   const { width, height } = useSize(box);
-  const span = model.span(selected);
-  const scale = useMemo(() => rowScale(model, span), [model, span]);
+  const span = model?.span(selected) ?? null;
   const canvas = useMemo(
-    () => <StripCanvas model={model} node={selected} scale={scale} width={width} height={height} theme={theme.value} />,
-    [model, selected, scale, width, height, theme.value],
+    () =>
+      model &&
+      span && (
+        <StripCanvas
+          model={model}
+          node={selected}
+          scale={rowScale(model, span)}
+          width={width}
+          height={height}
+          theme={theme.value}
+        />
+      ),
+    [model, selected, span, width, height, theme.value],
   );
+  const at = (sample: number) => `${props.model.unitOf(sample) * width}px`;
   return (
     <>
       <div class="strip-about">
-        <About manifest={manifest} node={selected} kind={model.statistic.rows} />
+        <About manifest={manifest} node={selected} kind={props.model.statistic.rows} />
       </div>
       <div class="strip-plot" ref={box}>
-        <div role="img" aria-label={`${model.statistic.label} of ${selected.name || "all rows"} over the steps shown`}>
+        <div
+          role="img"
+          aria-label={`${props.model.statistic.label} of ${selected.name || "all rows"} over the steps shown`}
+        >
           {canvas}
         </div>
-        {pinned >= 0 && <div class="cross pinned" style={{ left: `${model.unitOf(pinned) * width}px` }} />}
-        {props.hover.value && <div class="cross" style={{ left: `${model.unitOf(props.sample) * width}px` }} />}
+        {pinned >= 0 && <div class="cross pinned" style={{ left: at(pinned) }} />}
+        {props.hover.value && <div class="cross" style={{ left: at(props.sample) }} />}
       </div>
-      <div class="strip-facts">
-        <Facts model={model} span={span} />
-      </div>
+      <div class="strip-facts">{model && span && <Facts model={model} node={selected} span={span} />}</div>
     </>
   );
 }
@@ -97,20 +110,19 @@ function About({ manifest, node, kind }: { manifest: Manifest; node: TreeNode; k
   );
 }
 
-function Facts({ model, span }: { model: HeatModel; span: Span }) {
+function Facts({ model, node, span }: { model: HeatModel; node: TreeNode; span: Span }) {
   const say = model.statistic.scale === "share" ? formatShare : formatValue;
   const { steps } = model.loaded.series;
+  const broken = useMemo(() => (span.broken ? countNonFinite(model, node.rows) : null), [model, node, span]);
   return (
     <dl>
       <dt>Highest</dt>
-      <dd>{span.high >= span.low ? say(span.high) : "–"}</dd>
+      <dd>{Number.isNaN(span.high) ? "–" : say(span.high)}</dd>
       <dt>Lowest</dt>
-      <dd>{span.high >= span.low ? say(span.low) : "–"}</dd>
+      <dd>{Number.isNaN(span.low) ? "–" : say(span.low)}</dd>
       <dt>Not finite</dt>
       <dd>
-        {span.nonFinite > 0
-          ? `${plural(span.nonFinite, "time")}, from step ${formatCount(steps[span.firstNonFinite] as number)}`
-          : "never"}
+        {broken ? `${plural(broken.times, "time")}, from step ${formatCount(steps[broken.first] as number)}` : "never"}
       </dd>
     </dl>
   );

@@ -1,0 +1,81 @@
+import { describe, expect, it } from "vitest";
+import { domainOf } from "../../data/domain";
+import { NONFINITE } from "../../data/series";
+import { statisticOf } from "../../data/statistics";
+import { layer, seriesOf } from "../../data/testing";
+import { layerTree, visibleRows } from "../../data/tree";
+import { csvOf } from "./export";
+import { HeatModel } from "./model";
+import { nonFiniteIn, verdictOf } from "./verdict";
+
+const { NaN: nan } = Number;
+const tree = layerTree([layer("a.x"), layer("a.y"), layer("b")]);
+const statistic = statisticOf("gradient/rms");
+
+function model(rows: readonly (readonly number[])[], width = 100): HeatModel {
+  const series = seriesOf(rows[0]?.map((_, i) => i * 10) ?? [], rows);
+  return new HeatModel({ series, domain: domainOf(series, "log") }, statistic, "linear", null, width);
+}
+
+describe("HeatModel", () => {
+  it("gives a closed group the value and the name of its worst child", () => {
+    const m = model([
+      [1e-3, 1e-9],
+      [1e-3, 1e-3],
+      [1e-3, 1e-3],
+    ]);
+    const group = tree.children[0];
+    if (!group) throw new Error("no group");
+    expect(m.cell(group, 1)).toEqual({ value: Math.fround(1e-9), state: 0, row: 0 });
+    expect(m.span(group)).toMatchObject({ low: Math.fround(1e-9), high: Math.fround(1e-3), broken: false });
+  });
+
+  it("draws one step, nothing but NaN, and nothing at all", () => {
+    expect(model([[1], [2], [3]]).of(tree).values[50]).toBe(1);
+    const empty = model([
+      [nan, nan],
+      [nan, nan],
+      [nan, nan],
+    ]);
+    expect(empty.loaded.domain.empty).toBe(true);
+    expect(empty.cell(tree, 0)).toMatchObject({ row: -1 });
+    expect(model([[], [], []]).sampleIn(tree, 0.5)).toBe(-1);
+  });
+
+  it("exports what is on screen, exactly, with groups by their worst", () => {
+    const m = model([
+      [0.1, nan],
+      [0.2, 5e-7],
+      [3, 4],
+    ]);
+    expect(csvOf(m, visibleRows(tree, new Set()))).toBe("step,a (worst),b\n0,0.1,3\n10,5e-7,4\n");
+  });
+});
+
+describe("verdictOf", () => {
+  const say = (m: HeatModel, sample: number) =>
+    verdictOf(m.loaded, statistic, nonFiniteIn(m.loaded.series), sample, (r) => ["a.x", "a.y", "b"][r] ?? "");
+
+  it("compares the ends of the network", () => {
+    const m = model([
+      [1e-9, 1e-3],
+      [1e-6, 1e-3],
+      [1e-3, 1e-3],
+    ]);
+    expect(say(m, 0)).toMatchObject({
+      severity: "warning",
+      text: "Gradient falls by 10⁶ from the last layer to the first at step 0, b to a.x",
+    });
+    expect(say(m, 1).severity).toBe("ok");
+  });
+
+  it("puts what is not finite before all else", () => {
+    const m = model([
+      [1, 1],
+      [1, 1],
+      [1, 1],
+    ]);
+    m.loaded.series.state[1 * m.loaded.series.capacity + 1] = NONFINITE;
+    expect(say(m, 1)).toEqual({ severity: "critical", text: "Not finite, first in a.y at step 10" });
+  });
+});

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -209,7 +210,7 @@ class Capture:
         x, missing = statistics.dense(statistics.local(out))
         scratch = self._scratch_of(x.device)
         if index is None:
-            index = self._new_row(title, function, call, scope, source, x, fed_by, scratch)
+            index = self._new_row(title, function, call, scope, source, out, fed_by, scratch)
         row = self.rows[index]
         for before in fed_by:
             if before != index:
@@ -259,14 +260,15 @@ class Capture:
         call: int,
         scope: _Scope,
         source: str | None,
-        x: Tensor,
+        output: Tensor,
         fed_by: tuple[int, ...],
         scratch: Scratch,
     ) -> int:
+        x, _ = statistics.dense(statistics.local(output))
         module = None if function else scope.module_type
         name = title + ("/" if function and title else "") + function + (f"@{call}" if call else "")
         axis = self._axis(None if function else scope, x, fed_by)
-        activation = function or scope.function
+        activation = function or scope.function or scope.inner_function(output)
         layer = Layer(
             name=name,
             kind="function" if function else "module",
@@ -279,7 +281,7 @@ class Capture:
             unit_axis=axis,
             source=source,
         )
-        limits = limits_of(function, None) if function else scope.limits
+        limits = scope.limits if scope.function and not function else limits_of(activation, None)
         self.rows.append(Row(layer, limits, scratch))
         index = self._index[title, function, call] = len(self.rows) - 1
         return index
@@ -309,10 +311,12 @@ class Capture:
         if not isinstance(output, Tensor) and not isinstance(output, tuple | list):
             return
         fed_by = self._origins.of((args, tuple(kwargs.values())) if kwargs else args)
-        name = None if hidden else FUNCTIONS.get(function)
+        name = FUNCTIONS.get(function)
         if name == "clamp" and not _is_relu(args, kwargs):
             name = None
-        if name is None or not self._recording or not self._scopes:
+        if name is not None and hidden and self._scopes and isinstance(output, Tensor):
+            self._scopes[-1][0].inner = (weakref.ref(output), name)
+        if name is None or hidden or not self._recording or not self._scopes:
             if fed_by:
                 self._set_origin(output, fed_by)
             return
@@ -348,8 +352,20 @@ class _Scope:
     """What is known of one module while armed. Decided once, so that the hooks have nothing left to ask."""
 
     __slots__ = (
-        "capture", "fixed_axis", "function", "generation", "hides", "layer", "limits", "module_id", "module_type",
-        "name", "root", "selected", "title",
+        "capture",
+        "fixed_axis",
+        "function",
+        "generation",
+        "hides",
+        "inner",
+        "layer",
+        "limits",
+        "module_id",
+        "module_type",
+        "name",
+        "root",
+        "selected",
+        "title",
     )  # fmt: skip
 
     def __init__(self, capture: Capture, name: str, module: nn.Module, *, root: bool) -> None:
@@ -365,7 +381,13 @@ class _Scope:
         self.function = activation_of(module)
         self.limits = limits_of(self.function, module)
         self.fixed_axis = fixed_axis(module)
+        self.inner: tuple[weakref.ref[Tensor], str] | None = None
+        """The last activation called inside, of a module that hides those, and what it gave."""
         self.selected = capture.selection(name or self.module_type)
+
+    def inner_function(self, output: Tensor) -> str | None:
+        """The activation a module of the user's own is made of, where its output is that function's."""
+        return self.inner[1] if self.inner is not None and self.inner[0]() is output else None
 
 
 class _Hook:

@@ -41,7 +41,16 @@ _MODULE_FUNCTIONS: Final[dict[str, str]] = {
     "Tanhshrink": "tanhshrink",
 }
 _CHANNELS_FIRST: Final = ("_NormBase", "GroupNorm", "LocalResponseNorm")
-_FEATURES_LAST: Final = ("Linear", "Bilinear", "LayerNorm", "RMSNorm", "RNNBase", "MultiheadAttention", "Embedding")
+_FEATURES_LAST: Final = (
+    "Linear",
+    "Bilinear",
+    "LayerNorm",
+    "RMSNorm",
+    "RNNBase",
+    "MultiheadAttention",
+    "Embedding",
+    "EmbeddingBag",
+)
 
 
 def _functions() -> dict[Any, str]:

@@ -62,10 +62,8 @@ def follow(records: Sequence[Units], window: NDArray[np.float64]) -> Lives:
     for r, record in reversed(list(enumerate(records))):
         ran = (np.diff(record.starts) == units) & (units > 0) & (record.observations > 0)
         observations[r, ran] = record.observations[ran]
-        firing = _aligned(record.firing, record.starts, starts)
-        silent_units = np.diff(np.searchsorted(np.flatnonzero(firing == 0), starts))
-        silent[r, ran] = silent_units[ran] / units[ran]
-        fired = firing[quiet] > 0
+        silent[r, ran] = record.silent[ran] / units[ran]
+        fired = _aligned(record.firing, record.starts, starts)[quiet] > 0
         last_fired[quiet[fired]] = r
         quiet = quiet[~fired]
     seen = np.concatenate([np.zeros((1, rows)), np.cumsum(observations, axis=0)])
@@ -91,6 +89,7 @@ def only(record: Units, row: int) -> Units:
         record.scale[one],
         record.firing[start:stop],
         record.magnitude[start:stop],
+        record.silent[one],
     )
 
 

@@ -189,6 +189,8 @@ class Units(NamedTuple):
     """[units] level in `FIRING_LEVELS`: share of observations that were not exactly zero."""
     magnitude: NDArray[np.uint8]
     """[units] level in `MAGNITUDE_LEVELS`."""
+    silent: NDArray[np.int64]
+    """[rows] how many units never fired. Not stored: counted once, when the record is read."""
 
 
 def encode_units(row_units: Array, observations: Array, fired: Array, magnitude: Array) -> bytes:
@@ -230,12 +232,15 @@ def decode_units(blob: bytes) -> Units:
     """Inverse of `encode_units`. Raises ValueError on a broken record."""
     try:
         arrays = _load(blob)
+        starts = np.concatenate([[0], np.cumsum(_from_planes(arrays["units"], 4), dtype=np.int64)])
+        firing = _flat(arrays["firing"], np.uint8)
         units = Units(
-            np.concatenate([[0], np.cumsum(_from_planes(arrays["units"], 4), dtype=np.int64)]),
+            starts,
             _flat(arrays["observations"], np.float64),
             _flat(arrays["scale"], np.float32),
-            _flat(arrays["firing"], np.uint8),
+            firing,
             _flat(arrays["magnitude"], np.uint8),
+            np.diff(np.searchsorted(np.flatnonzero(firing == 0), starts)),
         )
     except KeyError as error:
         raise ValueError(f"broken torchvitals record: {error!r}") from error

@@ -27,13 +27,14 @@ class Reader:
 
     Args:
         data_provider: a ``tensorboard.data.provider.DataProvider``.
-        capacity: bytes to keep as stored, and as many again of decoded blobs.
+        capacity: bytes to keep as stored, and twice as many of decoded blobs: of 1,000 layers with 350,000 units in
+            all, the records of 2,000 sampled steps.
     """
 
     def __init__(self, data_provider: Any, capacity: int = 256 << 20) -> None:
         self._provider = data_provider
         self.stored = Cache(capacity)
-        self.decoded = Cache(capacity)
+        self.decoded = Cache(2 * capacity)
         self.pool = ThreadPoolExecutor(_READERS, thread_name_prefix="torchvitals")  # starts no thread before its use
 
     def runs(self, ctx: Any = None, experiment: str = "") -> dict[str, Tag]:

@@ -73,6 +73,7 @@ class Rows:
             np.append(record.scale, np.float32(0))[sources],
             record.firing[units],
             record.magnitude[units],
+            np.append(record.silent, 0)[sources],
         )
 
 

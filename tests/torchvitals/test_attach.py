@@ -153,9 +153,11 @@ def test_steps_and_start_step(mlp, tmp_path):
 
 def test_handle_can_be_dropped(mlp, tmp_path):
     model, batch, optimizer = mlp
-    attach_hooks(model, tmp_path, every=1)
+    writer = SummaryWriter(str(tmp_path))
+    attach_hooks(model, writer, every=1)
     gc.collect()
     train(model, batch, optimizer, 2)
+    writer.flush()
     assert load_run(tmp_path).steps.tolist() == [0, 1]
     assert any(hook_counts(model))
 
@@ -353,7 +355,8 @@ def test_importing_the_writer_is_light():
     assert done.stdout.strip() == "[]"
 
 
-def test_compiled_model_is_not_compiled_again_for_us(tmp_path):
+@pytest.mark.parametrize("first", ["compile", "attach"])
+def test_compiled_model_is_not_compiled_again_for_us(first, tmp_path):
     graphs = []
 
     def backend(graph, inputs):
@@ -363,8 +366,11 @@ def test_compiled_model_is_not_compiled_again_for_us(tmp_path):
     torch._dynamo.reset()
     model, batch = fresh("mlp")
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    compiled = torch.compile(model, backend=backend)
+    if first == "compile":
+        compiled = torch.compile(model, backend=backend)
     with attach_hooks(model, tmp_path, every=3, on_error="raise"):
+        if first == "attach":
+            compiled = torch.compile(model, backend=backend)
         train(compiled, batch, optimizer, 7)
     train(compiled, batch, optimizer, 1)
     assert len(graphs) == 1

@@ -251,6 +251,24 @@ def test_non_finite_is_found_where_it_begins(tmp_path):
     assert np.isfinite(run["activation/rms"].values[0, :2]).all()
 
 
+def test_an_activation_of_the_users_own_is_known_by_what_it_calls(tmp_path):
+    class Act(nn.Module):
+        def forward(self, x):
+            return F.relu(x)
+
+    class Swish(nn.Module):
+        def forward(self, x):
+            return x * torch.sigmoid(x)
+
+    model = nn.Sequential(nn.Linear(4, 4), Act(), nn.Linear(4, 4), Swish())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with attach_hooks(model, tmp_path, every=1, on_error="raise"):
+        model(torch.randn(8, 4)).mean().backward()
+        optimizer.step()
+    layers = load_run(tmp_path).layers
+    assert [(layer.name, layer.function) for layer in layers] == [("0", None), ("1", "relu"), ("2", None), ("3", None)]
+
+
 def test_include_and_exclude(tmp_path):
     run = record(tmp_path / "a", "residual", include=["conv*", "head"], exclude="conv2")
     assert [layer.name for layer in run.layers] == ["conv1", "head"]

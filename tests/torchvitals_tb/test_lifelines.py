@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,9 @@ def record(
     starts = np.concatenate([[0], np.cumsum(widths)])
     levels = np.array(firing, dtype=np.uint8)
     low = levels if magnitude is None else np.array(magnitude, dtype=np.uint8)
-    return Units(starts, np.array(observations, dtype=float), np.ones(len(widths), dtype=np.float32), levels, low)
+    silent = [int(np.sum(levels[a:b] == 0)) for a, b in itertools.pairwise(starts)]
+    scale = np.ones(len(widths), dtype=np.float32)
+    return Units(starts, np.array(observations, dtype=float), scale, levels, low, np.array(silent))
 
 
 def follow_slowly(records: list[Units], window: list[float]) -> dict[str, list]:

@@ -97,6 +97,7 @@ def test_units_round_trip() -> None:
         assert read.observations.tolist() == observations.tolist()
         seen = np.repeat(observations, units)
         assert ((read.firing == 0) == (fired == 0)).all()  # 0 is exactly zero and nothing else
+        assert read.silent.tolist() == [np.sum(row == 0) for row in np.split(fired, read.starts[1:-1])]
         always = (fired == seen) & (seen > 0)
         assert ((read.firing == 15) == always).all()
         share = np.divide(fired, seen, out=np.zeros(len(seen)), where=seen > 0)

@@ -27,6 +27,7 @@ export function logScale(low: number, high: number): Scale {
     ticks: (most) => {
       const first = Math.ceil(from - 1e-9);
       const last = Math.floor(from + span + 1e-9);
+      if (last - first < 1) return fineTicks(from, span);
       const stride = Math.max(1, Math.ceil((last - first + 1) / most));
       const ticks: Tick[] = [];
       for (let e = Math.ceil(first / stride) * stride; e <= last; e += stride) {
@@ -35,6 +36,20 @@ export function logScale(low: number, high: number): Scale {
       return ticks;
     },
   };
+}
+
+/** Within two decades the powers of ten alone say too little: 1, 2 and 5 of each. */
+function fineTicks(from: number, span: number): Tick[] {
+  const ticks: Tick[] = [];
+  for (let e = Math.floor(from); e <= Math.ceil(from + span); e++) {
+    for (const mark of [1, 2, 5]) {
+      const at = (e + Math.log10(mark) - from) / span;
+      if (at < -1e-9 || at > 1 + 1e-9) continue;
+      const power = e === 0 ? "" : e === 1 ? "10" : `10${superscript(e)}`;
+      ticks.push({ at, label: mark === 1 ? power || "1" : power ? `${mark}·${power}` : String(mark) });
+    }
+  }
+  return ticks;
 }
 
 /** Linear from 0 to `high`; labels in per cent. */

@@ -1,11 +1,11 @@
 /** From a series to its colour scale: bounds that hold for the whole run, so that zooming never changes a colour. */
 import { logScale, type Scale, shareScale, signedScale } from "../base/scales";
 import type { Series } from "./series";
-import type { ScaleKind } from "./statistics";
+import type { Statistic } from "./statistics";
 
 export interface Domain {
   readonly scale: Scale;
-  /** Median magnitude: what the "extreme" reducer measures distance from. */
+  /** What counts as healthy: the usual magnitude where the signal enters. Children of a group are judged by it. */
   readonly reference: number;
   /** Some values lie outside the colours' bounds. */
   readonly clipped: boolean;
@@ -19,11 +19,12 @@ export interface Domain {
 const MOST_DECADES = 14;
 const SAMPLES = 10_000;
 
-export function domainOf(series: Series, kind: ScaleKind): Domain {
+export function domainOf(series: Series, statistic: Statistic): Domain {
+  const kind = statistic.scale;
   const { low, high, zeros, finite, nonFinite, missing } = series.extent;
   const sample = someOf(series);
   sample.sort((a, b) => a - b);
-  const reference = sample[sample.length >> 1] ?? 1;
+  const reference = anchorOf(series, statistic.anchor) ?? sample[sample.length >> 1] ?? 1;
   const flags = {
     hasZero: zeros > 0,
     hasMissing: missing > 0,
@@ -46,6 +47,26 @@ function someOf({ rows, capacity, count, values }: Series): number[] {
     if (size > 0 && size - size === 0) sample.push(size);
   }
   return sample;
+}
+
+/** Usual magnitude in the outermost tenth of the rows on the side a signal comes from; null where there is none. */
+function anchorOf(series: Series, side: "first" | "last" | null): number | null {
+  const { rows, capacity, count, values } = series;
+  if (side === null) return null;
+  const wanted = Math.max(1, Math.ceil(rows / 10));
+  const stride = Math.max(1, Math.floor(count / 200));
+  const sample: number[] = [];
+  for (let taken = 0, k = 0; k < rows && taken < wanted; k++) {
+    const base = (side === "first" ? k : rows - 1 - k) * capacity;
+    const before = sample.length;
+    for (let i = 0; i < count; i += stride) {
+      const size = Math.abs(values[base + i] as number);
+      if (size > 0 && size - size === 0) sample.push(size);
+    }
+    if (sample.length > before) taken++;
+  }
+  sample.sort((a, b) => a - b);
+  return sample[sample.length >> 1] ?? null;
 }
 
 function logDomain(low: number, high: number, sorted: readonly number[]): { scale: Scale; clipped: boolean } {

@@ -9,6 +9,8 @@ export interface Statistic {
   readonly scale: ScaleKind;
   readonly reducer: Reducer;
   readonly rows: "layers" | "parameters";
+  /** Where the signal enters, and so what the other rows compare with: gradients at the last row. */
+  readonly anchor: "first" | "last" | null;
   readonly read: string;
 }
 
@@ -24,6 +26,12 @@ const log = (name: string, label: string, read: string): Statistic => ({
   scale: "log",
   reducer: "extreme",
   rows: name.startsWith("parameter/") ? "parameters" : "layers",
+  anchor:
+    name.startsWith("gradient/") || name.startsWith("parameter/grad_")
+      ? "last"
+      : name.startsWith("activation/")
+        ? "first"
+        : null,
 });
 const share = (name: string, label: string, read: string): Statistic => ({
   ...log(name, label, read),

@@ -1,6 +1,15 @@
 import { describe, expect, it } from "vitest";
 import { layer } from "./testing";
-import { allGroups, ancestorsOf, firstExpanded, layerTree, parameterTree, type TreeNode, visibleRows } from "./tree";
+import {
+  allGroups,
+  ancestorsOf,
+  firstExpanded,
+  layerTree,
+  nodeAt,
+  parameterTree,
+  type TreeNode,
+  visibleRows,
+} from "./tree";
 
 const names = [
   "stem.conv",
@@ -109,10 +118,27 @@ describe("visibleRows", () => {
 
 describe("firstExpanded", () => {
   it("opens level by level while the rows fit", () => {
+    const wide = layerTree(
+      Array.from({ length: 20 }, (_, i) => ["a", "b"].map((n) => layer(`block${i}.${n}.x`))).flatMap((pair, i) => [
+        ...pair,
+        layer(`block${i}.b.y`),
+      ]),
+    );
+    expect(firstExpanded(wide, 100).size).toBe(40);
+    expect(firstExpanded(wide, 60).size).toBe(20);
+    expect(firstExpanded(wide, 30).size).toBe(0);
+  });
+
+  it("opens a level that is too large rather than show three rows", () => {
+    const deep = layerTree(Array.from({ length: 300 }, (_, i) => layer(`encoder.layers.${i >> 1}.fc${i & 1}`)));
+    expect(firstExpanded(deep, 48)).toEqual(new Set(["g:encoder.layers"]));
+  });
+
+  it("tells a container's own row from its group", () => {
     const tree = layerTree(names.map((n) => layer(n)));
-    expect([...firstExpanded(tree, 100)].sort()).toEqual(["g:enc.layers", "g:enc.layers.0", "g:stem"]);
-    expect([...firstExpanded(tree, 8)].sort()).toEqual(["g:enc.layers", "g:stem"]);
-    expect(firstExpanded(tree, 4).size).toBe(0);
+    expect(nodeAt(tree, "enc.layers.0")).toMatchObject({ kind: "leaf", row: 4 });
+    expect(nodeAt(tree, "enc.layers.0.*")).toMatchObject({ kind: "group" });
+    expect(nodeAt(tree, "enc")).toBeNull();
   });
 
   it("finds the way to a row", () => {

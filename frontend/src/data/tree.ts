@@ -23,6 +23,21 @@ export interface TreeNode {
   readonly children: readonly TreeNode[];
 }
 
+/** The node as text in an address; a container may be a row itself and a group, and these two are not the same. */
+export function addressOf(node: TreeNode): string {
+  return node.kind === "group" ? `${node.name}.*` : node.name;
+}
+
+/** The node an address means, if this tree has it. */
+export function nodeAt(tree: TreeNode, address: string): TreeNode | null {
+  for (const child of tree.children) {
+    if (addressOf(child) === address) return child;
+    const below = nodeAt(child, address);
+    if (below) return below;
+  }
+  return null;
+}
+
 export interface VisibleRow {
   readonly node: TreeNode;
   readonly depth: number;
@@ -156,6 +171,8 @@ export function visibleRows(root: TreeNode, expanded: ReadonlySet<string>, searc
   return out;
 }
 
+const FEW_ROWS = 16;
+
 /** Groups to open at first: level by level, as long as the rows stay within `most`. */
 export function firstExpanded(root: TreeNode, most: number): Set<string> {
   const open = new Set<string>();
@@ -163,7 +180,8 @@ export function firstExpanded(root: TreeNode, most: number): Set<string> {
   let rows = root.children.length;
   while (level.length > 0) {
     const added = level.reduce((sum, group) => sum + group.children.length, 0);
-    if (rows + added > most) break;
+    // A picture of three rows says nothing: a level too large to fit is still opened, and scrolls.
+    if (rows + added > most && rows >= FEW_ROWS) break;
     rows += added;
     for (const group of level) open.add(group.key);
     level = level.flatMap((g) => g.children.filter((n) => n.kind === "group"));

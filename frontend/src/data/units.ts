@@ -78,12 +78,13 @@ export function lifeStates(data: UnitData, byMagnitude: boolean): Uint8Array {
 export type UnitOrder = "died" | "index";
 
 /** Unit ids in drawing order. Died first: dead ones by when they fell silent, then the living by how little they fire. */
-export function unitOrder(data: UnitData, order: UnitOrder): Uint32Array {
+export function unitOrder(data: UnitData, order: UnitOrder, byMagnitude = false): Uint32Array {
   const ids = Uint32Array.from({ length: data.units }, (_, i) => i);
   if (order === "index") return ids;
+  const source = byMagnitude ? data.magnitude : data.firing;
   const activity = new Float64Array(data.units);
   for (let r = 0; r < data.records; r++) {
-    for (let u = 0; u < data.units; u++) activity[u] = (activity[u] ?? 0) + (data.firing[r * data.units + u] ?? 0);
+    for (let u = 0; u < data.units; u++) activity[u] = (activity[u] ?? 0) + (source[r * data.units + u] ?? 0);
   }
   const rank = (u: number): number => {
     if (data.dead[u] !== 1) return Number.POSITIVE_INFINITY;

@@ -9,7 +9,7 @@ import { formatView, parseView, type ViewState } from "./url_state";
 export const run: Signal<string | null> = signal(null);
 export const lens: Signal<string | null> = signal(null);
 export const stat: Signal<string | null> = signal(null);
-/** Name of the selected layer, parameter or group. */
+/** The selected row, as `addressOf` writes it. */
 export const layer: Signal<string | null> = signal(null);
 /** The pinned step; null follows the newest. */
 export const step: Signal<number | null> = signal(null);

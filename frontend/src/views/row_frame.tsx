@@ -27,14 +27,15 @@ export function rowHeightFor(rows: number, height: number): number {
 
 export interface RowFrameProps {
   readonly rows: number;
-  /** Row to bring into view whenever it changes; -1 for none. */
+  /** Row to bring into view when another one becomes it (its key changes, not its place); -1 for none. */
   readonly active: number;
+  readonly activeKey: string | null;
   readonly onGutter?: (pixels: number) => void;
   readonly onView?: (view: RowWindow) => void;
   readonly children: (view: RowWindow) => ComponentChildren;
 }
 
-export function RowFrame({ rows, active, onGutter, onView, children }: RowFrameProps) {
+export function RowFrame({ rows, active, activeKey, onGutter, onView, children }: RowFrameProps) {
   const scroller = useRef<HTMLDivElement>(null);
   const { width, height } = useSize(scroller);
   const [scrolled, setScrolled] = useState(0);
@@ -55,7 +56,7 @@ export function RowFrame({ rows, active, onGutter, onView, children }: RowFrameP
     if (top < element.scrollTop) element.scrollTop = top;
     else if (top + rowHeight > element.scrollTop + height) element.scrollTop = top + rowHeight - height;
     setScrolled(element.scrollTop);
-  }, [active, height > 0]);
+  }, [activeKey, active >= 0, height > 0]);
   useLayoutEffect(() => {
     const element = scroller.current;
     if (element) onGutter?.(element.offsetWidth - element.clientWidth);

@@ -1,5 +1,6 @@
 /** The rows on screen, shared by all lenses: which tree, what is open, what is selected. */
 import { computed, type Signal, signal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
 import { store } from "../data/session";
 import { statisticOf } from "../data/statistics";
 import { allGroups, ancestorsOf, firstExpanded, layerTree, parameterTree, type TreeNode } from "../data/tree";
@@ -49,26 +50,13 @@ export function expandAll(kind: string, tree: TreeNode): void {
   setExpanded(kind, allGroups(tree));
 }
 
-/** Opens the groups above a row, so that a link to it shows it. */
-export function reveal(kind: string, tree: TreeNode, key: string): void {
-  const above = ancestorsOf(tree, key);
-  const now = expandedIn(kind, tree);
-  if (above && !above.every((k) => now.has(k))) setExpanded(kind, new Set([...now, ...above]));
-}
-
-/** The node a name in the address means: a row first, else a group. */
-export function findNode(tree: TreeNode, name: string): TreeNode | null {
-  let group: TreeNode | null = null;
-  const walk = (node: TreeNode): TreeNode | null => {
-    for (const child of node.children) {
-      if (child.name === name) {
-        if (child.kind === "leaf") return child;
-        group ??= child;
-      }
-      const below = walk(child);
-      if (below) return below;
-    }
-    return null;
-  };
-  return walk(tree) ?? group;
+/** Opens the groups above a row when it is chosen, so that a link to it shows it; folding them later is allowed. */
+export function useReveal(kind: string, tree: TreeNode | null, chosen: TreeNode | null): void {
+  const key = chosen?.key ?? null;
+  useEffect(() => {
+    if (!tree || key === null) return;
+    const above = ancestorsOf(tree, key) ?? [];
+    const now = expandedIn(kind, tree);
+    if (!above.every((k) => now.has(k))) setExpanded(kind, new Set([...now, ...above]));
+  }, [kind, tree !== null, key]);
 }

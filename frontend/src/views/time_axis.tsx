@@ -2,7 +2,7 @@
 import { type StepAxis, stepTicks } from "../base/step_axis";
 
 export function TimeAxis({ axis, width }: { axis: StepAxis; width: number }) {
-  const ticks = stepTicks(axis, Math.max(2, Math.floor(width / 90)));
+  const ticks = stepTicks(axis, Math.max(2, Math.floor(width / 72)));
   let edge = Number.NEGATIVE_INFINITY;
   const shown = ticks.filter((tick) => {
     const left = tick.at * width;

@@ -4,10 +4,10 @@ import { useMemo, useState } from "preact/hooks";
 import { formatCount } from "../../base/format";
 import { belongs, type DeadRow, deadRow } from "../../data/dead";
 import { store } from "../../data/session";
-import { layerTree, type VisibleRow, visibleRows } from "../../data/tree";
+import { addressOf, layerTree, nodeAt, type VisibleRow, visibleRows } from "../../data/tree";
 import * as view from "../../data/view";
 import { RowFrame } from "../../views/row_frame";
-import { expandedIn, findNode, toggle } from "../../views/rows";
+import { expandedIn, toggle, useReveal } from "../../views/rows";
 import { StatusLine } from "../../views/status_line";
 import { TreeRows } from "../../views/tree_rows";
 import { VerdictLine } from "../../views/verdict_line";
@@ -22,9 +22,9 @@ const KIND = "dead" as const;
 
 export function DeadLens() {
   const run = store.value;
-  run?.loadDead();
   const manifest = run?.manifest.value ?? null;
-  const data = run?.dead.value ?? null;
+  // Not before the manifest: the version it names is what this must be as new as.
+  const data = (manifest && run?.dead().value) ?? null;
   const all = useSignal(false);
   const readout = useSignal("");
   const [gutter, setGutter] = useState(0);
@@ -42,10 +42,12 @@ export function DeadLens() {
     });
     return some.children.length > 0 ? some : layerTree(manifest.layers);
   }, [manifest, data, verdicts, showAll]);
+  const chosen = tree && view.layer.value !== null ? nodeAt(tree, view.layer.value) : null;
   const expanded = tree ? expandedIn(KIND, tree) : null;
   const search = view.search.value;
   const rows = useMemo(() => (tree && expanded ? visibleRows(tree, expanded, search) : []), [tree, expanded, search]);
 
+  useReveal(KIND, tree, chosen);
   if (!run || !manifest || !data || !tree) {
     return (
       <div class="lens">
@@ -55,7 +57,6 @@ export function DeadLens() {
       </div>
     );
   }
-  const chosen = view.layer.value !== null ? findNode(tree, view.layer.value) : null;
   // Without a choice, the worst layer: the question this lens is opened with.
   const worst = worstRow(verdicts);
   const shown =
@@ -64,7 +65,7 @@ export function DeadLens() {
       : chosen
         ? null
         : worst >= 0
-          ? findNode(tree, manifest.layers[worst]?.name ?? "")
+          ? nodeAt(tree, manifest.layers[worst]?.name ?? "")
           : null;
   const attributes = (row: VisibleRow): Record<string, string | number> => {
     const layer = verdicts[row.node.row];
@@ -132,6 +133,7 @@ export function DeadLens() {
           <RowFrame
             rows={rows.length}
             active={rows.findIndex((r) => r.node === (chosen ?? shown))}
+            activeKey={(chosen ?? shown)?.key ?? null}
             onGutter={setGutter}
           >
             {(window) => (
@@ -141,7 +143,7 @@ export function DeadLens() {
                 view={window}
                 selected={(chosen ?? shown)?.key ?? null}
                 onSelect={(node) => {
-                  view.layer.value = node.name;
+                  view.layer.value = addressOf(node);
                 }}
                 onToggle={(node, open) => toggle(KIND, tree, node.key, open)}
                 attributes={attributes}

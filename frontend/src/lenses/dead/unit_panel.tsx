@@ -64,7 +64,7 @@ function Units({ data, layer, verdict, readout }: UnitsProps) {
   const [order, setOrder] = useState<UnitOrder>("died");
   const byMagnitude = verdict.kind === "smooth";
   const states = useMemo(() => lifeStates(data, byMagnitude), [data, byMagnitude]);
-  const ids = useMemo(() => unitOrder(data, order), [data, order]);
+  const ids = useMemo(() => unitOrder(data, order, byMagnitude), [data, order, byMagnitude]);
   const dead = useMemo(() => deadIds(data), [data]);
   return (
     <>
@@ -113,7 +113,7 @@ function Key({ state, text }: { state: string; text: string }) {
 function meaning(layer: Layer, verdict: DeadRow, data: UnitData): string {
   const seen = `${formatCount(verdict.observations)} values seen of each unit in ${plural(data.records, "record")}`;
   if (verdict.kind === "smooth") {
-    const name = layer.function ?? layer.type;
+    const name = layer.kind === "module" ? layer.type : (layer.function ?? layer.type);
     return `${name} is never exactly zero over a range of inputs, so no unit can be called dead. Dormant: mean magnitude at most 2.5 % of the layer's, in the last record. ${seen}`;
   }
   if (verdict.kind === "few") {

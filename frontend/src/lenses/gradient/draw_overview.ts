@@ -53,8 +53,10 @@ export function drawOverview(
   paper.putImageData(image, 0, 0);
   context.imageSmoothingEnabled = false;
   context.drawImage(sheet, 0, 0, width, height);
-  context.fillStyle = hatch(context, theme.colours.hatchInk, theme.colours.hatchInk);
   const tall = height / lines;
+  // Stripes need room: a line of one or two pixels is marked solid.
+  context.fillStyle =
+    tall >= 3 ? hatch(context, theme.colours.hatchInk, theme.colours.hatchPaper) : theme.colours.hatchInk;
   for (const { line, state } of broken) {
     runs(state, columns, NONFINITE, (from, to) => {
       const wide = Math.max(2, ((to - from) / columns) * width);

@@ -85,12 +85,10 @@ export function drawProfile(canvas: HTMLCanvasElement, picture: ProfilePicture):
     if (row.node.kind === "group") drawChildren(context, picture, row, y, x);
     if (cell.state === NONFINITE) {
       context.fillStyle = stripes;
-      context.fillRect(width - 44, y - 6, 40, 12);
-      context.fillStyle = colours.page;
-      context.fillRect(width - 37, y - 5, 26, 10);
+      context.fillRect(width - 14, y - 5, 10, 10);
       context.fillStyle = colours.critical;
-      context.textAlign = "center";
-      context.fillText(!Number.isNaN(cell.value) ? "part" : "NaN", width - 24, y);
+      context.textAlign = "right";
+      context.fillText(Number.isNaN(cell.value) ? "NaN" : "part", width - 18, y);
     } else if (cell.state === MISSING) {
       context.fillStyle = colours.muted;
       context.textAlign = "left";
@@ -110,6 +108,9 @@ export function drawProfile(canvas: HTMLCanvasElement, picture: ProfilePicture):
   }
 }
 
+/** More children than this would run into one bar of ticks; the bar alone says so better. */
+const MOST_TICKS = 40;
+
 /** A collapsed group: its children as ticks around the worst of them. */
 function drawChildren(
   context: CanvasRenderingContext2D,
@@ -120,6 +121,16 @@ function drawChildren(
 ): void {
   const { model, sample, theme } = picture;
   context.fillStyle = theme.colours.muted;
+  if (row.node.rows.length > MOST_TICKS) {
+    let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+    for (const child of row.node.rows) {
+      const { value } = cellOf(model.loaded, model.statistic, [child], sample);
+      if (value < low) low = value;
+      if (value > high) high = value;
+    }
+    if (high >= low) context.fillRect(x(low), y - 1, Math.max(1, x(high) - x(low)), 2);
+    return;
+  }
   for (const child of row.node.rows) {
     const { value } = cellOf(model.loaded, model.statistic, [child], sample);
     if (!Number.isNaN(value)) context.fillRect(Math.round(x(value)), y - 4, 1, 8);

@@ -5,10 +5,10 @@ import { pixelRatio } from "../../base/canvas";
 import { useHotkeys, useMeasure } from "../../base/hooks";
 import { store } from "../../data/session";
 import { groupsFor } from "../../data/statistics";
-import { visibleRows } from "../../data/tree";
+import { nodeAt, visibleRows } from "../../data/tree";
 import * as view from "../../data/view";
 import { Legend } from "../../views/legend";
-import { statistic as chosenStatistic, expandedIn, findNode, trees } from "../../views/rows";
+import { statistic as chosenStatistic, expandedIn, trees, useReveal } from "../../views/rows";
 import { VerdictLine } from "../../views/verdict_line";
 import { Waiting } from "../../views/waiting";
 import { exportCsv } from "./export";
@@ -45,7 +45,8 @@ export function GradientLens() {
   const search = view.search.value;
   const rows = useMemo(() => (tree && expanded ? visibleRows(tree, expanded, search) : []), [tree, expanded, search]);
   const layer = view.layer.value;
-  const selected = useMemo(() => (tree && layer !== null ? findNode(tree, layer) : null), [tree, layer]);
+  const selected = useMemo(() => (tree && layer !== null ? nodeAt(tree, layer) : null), [tree, layer]);
+  useReveal(statistic.rows, tree, selected);
   const nonFinite = useMemo(() => (loaded ? nonFiniteIn(loaded.series) : null), [loaded]);
   const pinned = model ? model.sampleAtStep(view.step.value) : -1;
 
@@ -64,7 +65,7 @@ export function GradientLens() {
     let stopped = false;
     const timer = setTimeout(() => {
       const likely = groupsFor(available).flatMap((g) => g.statistics.map((s) => s.name));
-      void run.fetchAhead(likely, () => !stopped).then(() => stopped || run.loadDead());
+      void run.fetchAhead(likely, () => !stopped).then(() => stopped || run.dead());
     }, AHEAD_MS);
     return () => {
       stopped = true;

@@ -2,7 +2,7 @@
 import { useMemo } from "preact/hooks";
 import { formatCount, formatValue, plural } from "../../base/format";
 import { useCanvas } from "../../base/hooks";
-import type { TreeNode, VisibleRow } from "../../data/tree";
+import { addressOf, type TreeNode, type VisibleRow } from "../../data/tree";
 import * as view from "../../data/view";
 import { Brush } from "../../views/brush";
 import type { RowWindow } from "../../views/row_frame";
@@ -59,7 +59,7 @@ export function HeatPane(props: PictureProps & { readonly view: RowWindow }) {
     if (!move) return;
     event.preventDefault();
     hover.value = null;
-    if (selected === null && rows[0]) view.layer.value = rows[0].node.name;
+    if (selected === null && rows[0]) view.layer.value = addressOf(rows[0].node);
     move();
   };
 

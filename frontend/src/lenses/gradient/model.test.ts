@@ -14,7 +14,7 @@ const statistic = statisticOf("gradient/rms");
 
 function model(rows: readonly (readonly number[])[], width = 100): HeatModel {
   const series = seriesOf(rows[0]?.map((_, i) => i * 10) ?? [], rows);
-  return new HeatModel({ series, domain: domainOf(series, "log") }, statistic, "linear", null, width);
+  return new HeatModel({ series, domain: domainOf(series, statistic) }, statistic, "linear", null, width);
 }
 
 describe("HeatModel", () => {

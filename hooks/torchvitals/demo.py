@@ -89,6 +89,15 @@ def train(
 ) -> tuple[nn.Module, float]:
     """Trains one network, writing to the run directory ``run``; gives the model and its accuracy on all digits."""
     torch.manual_seed(seed)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # matrices this small are slower on two
+    try:
+        return _train(network, run, steps, on_step)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _train(network: Network, run: Path, steps: int, on_step: Callable[[], object]) -> tuple[nn.Module, float]:
     pixels, labels = digits()
     model = network.build()
     optimizer = network.optimizer(model)

@@ -16,6 +16,7 @@ from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_BLOB_SEQUENCE, DATA_
 from torchvitals_tb.errors import TorchvitalsError, listing, quoted
 from torchvitals_tb.eventfile import Contents, Place, decode_tensor, scan
 from torchvitals_tb.schema import MANIFEST_TAG, PLUGIN_NAME
+from torchvitals_tb.series import counted
 from torchvitals_tb.sources import Blobs, T, Tag, Tensors
 
 _HEAD: Final = 64 << 20  # the manifest is written on the first sampled step: further in there is no first trace of us
@@ -71,7 +72,7 @@ class FileSource:
             steps.append(place.step)
             walls.append(place.wall)
         if broken:
-            self.notes.append(f"{broken} broken {'record' if broken == 1 else 'records'} of {quoted(tag)} left out")
+            self.notes.append(f"{counted(broken, 'broken ')} of {quoted(tag)} left out")
         return Tensors(np.array(steps, dtype=np.int64), np.array(walls, dtype=np.float64), values)
 
     def references(self, tag: str) -> Blobs:

@@ -60,11 +60,12 @@ class Reader:
         return Run(source)
 
     def call(self, method: str, ctx: Any, experiment: str, which: RunTagFilter, **options: Any) -> Any:
-        """Asks the data provider for something of this plugin."""
+        """Asks the data provider for something of this plugin, by run and tag."""
         with _failures(method):
-            return getattr(self._provider, method)(
+            found = getattr(self._provider, method)(
                 ctx, experiment_id=experiment, plugin_name=PLUGIN_NAME, run_tag_filter=which, **options
             )
+        return found or {}  # None is a provider's word for a kind of data it does not have
 
     def blob(self, ctx: Any, key: BlobKey) -> bytes:
         """One blob. Raises ValueError when TensorBoard has dropped it since it was listed."""

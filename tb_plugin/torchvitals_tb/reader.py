@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
-from typing import Any, Final, Generic, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,67 +17,11 @@ from torchvitals_tb.files import open_run
 from torchvitals_tb.packing import Histograms, Units
 from torchvitals_tb.rows import Rows
 from torchvitals_tb.schema import Layer, Manifest, Parameter
+from torchvitals_tb.series import BlobSeries, Gaps, Series, counted
 from torchvitals_tb.sources import Blobs, Source, T, Tag, Tensors
 from torchvitals_tb.timeline import Timeline, current, preempt
 
 _MAX_VALUES: Final = 1 << 29  # float32 in one series: 2 GiB
-_CHUNK: Final = 64  # blobs decoded at a time: enough to keep all readers busy, few enough for memory
-
-
-class Series(NamedTuple):
-    """One statistic over the sampled steps."""
-
-    steps: NDArray[np.int64]
-    """[T], strictly increasing."""
-    values: NDArray[np.float32]
-    """[T, rows]; NaN: not measured on that step."""
-
-
-class Gaps(NamedTuple):
-    """How many sampled steps were written, and how many are there to be read."""
-
-    written: int
-    read: int
-
-
-class BlobSeries(Generic[T]):
-    """Packed records over the steps they were closed on; each is read when it is asked for.
-
-    Iterating gives ``(step, record)``, reads ahead, and leaves out broken records with a note in ``run.notes``.
-    """
-
-    def __init__(
-        self, source: Source, parts: Blobs, decode: Callable[[bytes], T], fit: Callable[[int, T], T], what: str
-    ) -> None:
-        self.steps: NDArray[np.int64] = parts.steps
-        self._source, self._keys, self._decode, self._fit, self._what = source, parts.keys, decode, fit, what
-
-    def __len__(self) -> int:
-        return len(self.steps)
-
-    def __getitem__(self, index: int) -> T:
-        """The record at a position in ``steps``.
-
-        Raises:
-            TorchvitalsError: it is broken.
-        """
-        step = int(self.steps[index])
-        (record,) = self._source.load([self._keys[index]], self._decode)
-        if record is None:
-            raise TorchvitalsError(f"the record of {self._what} at step {step} is broken")
-        return self._fit(step, record)
-
-    def __iter__(self) -> Iterator[tuple[int, T]]:
-        broken = 0
-        for start in range(0, len(self), _CHUNK):
-            records = self._source.load(self._keys[start : start + _CHUNK], self._decode)
-            for step, record in zip(self.steps[start : start + _CHUNK].tolist(), records, strict=True):
-                if record is None:
-                    broken += 1
-                else:
-                    yield step, self._fit(step, record)
-        if broken:
-            self._source.notes.append(f"{broken} broken {_records(broken)} of {self._what} left out")
 
 
 class Run:
@@ -133,8 +77,8 @@ class Run:
         """What could not be read so far, in sentences."""
         notes = list(dict.fromkeys(self._source.notes))
         if self.schema_version > schema.SCHEMA_VERSION:
-            notes.insert(0, f"written by a newer torchvitals (schema {self.schema_version}, this one reads up to "
-                         f"{schema.SCHEMA_VERSION}): what is understood is shown")  # fmt: skip
+            versions = f"schema {self.schema_version}, this one reads up to {schema.SCHEMA_VERSION}"
+            notes.insert(0, f"written by a newer torchvitals ({versions}): what is understood is shown")
         return notes
 
     # Series ---------------------------------------------------------------------------------------------------------
@@ -180,7 +124,8 @@ class Run:
     @cached_property
     def gaps(self) -> Gaps:
         """Sampled steps written and read; TensorBoard may keep fewer than were written."""
-        return Gaps(written=max(int(self.total("samples")), len(self.steps)), read=len(self.steps))
+        samples = int(min(self.total("samples"), 2**53))  # a broken counter can be anything
+        return Gaps(written=max(samples, len(self.steps)), read=len(self.steps))
 
     # Packed records -------------------------------------------------------------------------------------------------
 
@@ -285,7 +230,7 @@ class Run:
         kept = [i for i, value in enumerate(records.values) if _is_vector(value)]
         lost = len(records.values) - len(kept)
         if lost:
-            self._source.notes.append(f"{lost} {_records(lost)} of {quoted(tag)} left out: not a vector of numbers")
+            self._source.notes.append(f"{counted(lost)} of {quoted(tag)} left out: not a vector of numbers")
         return _chosen(records, np.array(kept, dtype=np.intp)) if lost else records
 
     @staticmethod
@@ -355,7 +300,3 @@ def _version(content: bytes) -> int:
     except (ValueError, TypeError, KeyError, RecursionError):
         return 0
     return version if isinstance(version, int) else 0
-
-
-def _records(count: int) -> str:
-    return "record" if count == 1 else "records"

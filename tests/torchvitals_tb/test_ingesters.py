@@ -12,7 +12,8 @@ from tests.torchvitals_tb.attempts import Attempt, manifest
 from tests.torchvitals_tb.board import INGESTERS, Board, board
 from torchvitals_tb import load_run
 from torchvitals_tb.packing import Histograms, Units
-from torchvitals_tb.reader import BlobSeries, Run
+from torchvitals_tb.reader import Run
+from torchvitals_tb.series import BlobSeries
 
 
 def same_bits(a: np.ndarray, b: np.ndarray) -> bool:

@@ -186,6 +186,23 @@ def test_a_failing_data_provider_is_one_sentence(error: Exception, caplog: pytes
         assert "Traceback" not in response.text
 
 
+def test_a_data_provider_without_blobs(tensorboard: Board) -> None:
+    provider = Provider(tensorboard.provider)
+    provider.list_blob_sequences = lambda *args, **kwargs: None
+    run = Reader(provider).run("plain", context.RequestContext())
+    assert query.manifest(run)["units"] is False
+    assert len(query.dead(run)[1]["steps"]) == 0
+
+
+def test_a_blob_that_was_dropped_meanwhile_is_left_out(tensorboard: Board) -> None:
+    provider = Provider(tensorboard.provider)
+    run = Reader(provider).run("plain", context.RequestContext())
+    assert len(run.units) == 6
+    provider.error = NotFoundError("gone")
+    assert list(run.units) == []
+    assert run.notes == ["6 broken records of units left out"]
+
+
 def test_a_bug_of_ours_is_one_sentence(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     def broken(*args: Any, **kwargs: Any) -> None:
         raise ZeroDivisionError("secret")
@@ -220,6 +237,7 @@ def test_new_data_is_seen(tmp_path: Path) -> None:
     with board(tmp_path, "python", runs={"run"}) as found:
         before = found.json("runs")["runs"][0]
         assert len(found.container("dead", run="run")[1]["steps"]) == 1
+        assert len(found.container("statistic", run="run", name="gradient/rms")[1]["steps"]) == 1
         attempt.frame(2, records=True)
         provider = found.provider
         provider._multiplexer.Reload()

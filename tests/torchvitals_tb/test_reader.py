@@ -145,6 +145,40 @@ def test_gap_of_a_lost_stretch(tmp_path: Path) -> None:
     assert load_run(tmp_path).gaps == (9, 4)
 
 
+def test_many_records_are_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torchvitals_tb.series._CHUNK", 3)
+    attempt = Attempt(tmp_path, 1, manifest("a"))
+    for step in range(1, 11):
+        attempt.frame(step, records=True)
+    units = load_run(tmp_path).units
+    assert [(step, record.observations[0]) for step, record in units] == [(s, 1000.0 + s) for s in range(1, 11)]
+    assert units[-1].observations[0] == 1010
+
+
+def test_what_the_first_file_says_of_a_tag_counts(tmp_path: Path) -> None:
+    """As in TensorBoard: a tag is of the kind that its first record was."""
+    attempt = Attempt(tmp_path, 1, manifest("a"))
+    attempt.frame(1)
+    attempt.file.close()
+    attempt.file = EventFile(tmp_path, stamp=1_763_700_000)
+    attempt.file.write(2, {"torchvitals/gradient/rms": b"a blob"})
+    attempt.frame(3)
+    assert list(table(load_run(tmp_path))) == [1, 3]
+
+
+@pytest.mark.parametrize("samples", [1e308, np.inf, np.nan, -5.0])
+def test_counters_that_are_broken(tmp_path: Path, samples: float) -> None:
+    attempt = Attempt(tmp_path, 1, manifest("a"))
+    attempt.frame(1)
+    for step in (2, 3):
+        attempt.file.write(step, {schema.RUN_TAG: np.array([samples, step])})
+    run = load_run(tmp_path)
+    assert run.steps.tolist() == [1, 2, 3]
+    assert run.gaps.read == 3
+    assert 3 <= run.gaps.written <= 2**53
+    assert np.isnan(run.counters["training_seconds"][1:]).all()
+
+
 # Rows ---------------------------------------------------------------------------------------------------------------
 
 

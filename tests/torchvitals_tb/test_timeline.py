@@ -50,6 +50,11 @@ def test_a_clock_that_is_set_back_loses_nothing() -> None:
     assert current(steps, walls, timeline).tolist() == steps.tolist()
 
 
+def test_of_equal_steps_the_last_written_counts() -> None:
+    timeline = Timeline(np.array([1, 2]), np.array([10.0, 20.0]))
+    assert current(np.array([1, 2, 2, 2]), np.array([10, 20.2, 20.4, 20.3]), timeline).tolist() == [0, 2]
+
+
 def test_empty() -> None:
     none, never = np.zeros(0, dtype=np.int64), np.zeros(0)
     assert current(none, never, None).tolist() == []

@@ -24,15 +24,17 @@ export class RunStore {
   readonly error: Signal<string | null> = signal(null);
   /** The manifest is on its way. */
   loading = false;
-  private readonly statistics = new StatisticCache(
-    this.name,
-    () => this.manifest.peek(),
-    (work) => this.guard(work),
-  );
+  private readonly statistics: StatisticCache;
   private readonly deadUnits = held<DeadData>();
   private readonly units = new Map<string, Held<UnitData>>();
 
-  constructor(readonly name: string) {}
+  constructor(readonly name: string) {
+    this.statistics = new StatisticCache(
+      name,
+      () => this.manifest.peek(),
+      (work) => this.guard(work),
+    );
+  }
 
   async load(): Promise<void> {
     this.loading = true;

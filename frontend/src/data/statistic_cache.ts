@@ -26,11 +26,13 @@ interface Entry {
 }
 
 /** Kept and fetched ahead, in bytes: 1,000 rows × 2,000 steps take 10 MB each, most runs far less. */
-const MEMORY = 120e6;
+const MEMORY = 160e6;
 
 export class StatisticCache {
   private readonly entries = new Map<string, Entry>();
   private generation = 0;
+  /** The one on screen. */
+  private latest: string | null = null;
 
   /** `guard` runs work and reports what goes wrong. */
   constructor(
@@ -41,6 +43,7 @@ export class StatisticCache {
 
   /** The statistic; loads it on first use, and again when the run has grown since. */
   of(name: string): Signal<LoadedSeries | null> {
+    this.latest = name;
     const entry = this.entry(name);
     this.entries.delete(name); // most recently used last
     this.entries.set(name, entry);
@@ -53,8 +56,8 @@ export class StatisticCache {
   async renew(rewound: boolean): Promise<void> {
     this.generation++;
     if (rewound) for (const entry of this.entries.values()) entry.have = null;
-    const latest = [...this.entries.keys()].at(-1);
-    if (latest) await this.guard(() => this.update(latest));
+    const { latest } = this;
+    if (latest !== null) await this.guard(() => this.update(latest));
   }
 
   /** Asks again for what never came. */
@@ -135,21 +138,20 @@ export class StatisticCache {
    * some, and all are fetched anew.
    */
   private async fetch(name: string, entry: Entry): Promise<Series> {
-    const samples = this.manifest()?.samples ?? 0;
     const { have } = entry;
-    const added = samples - entry.samples;
-    entry.samples = samples;
+    const added = (this.manifest()?.samples ?? 0) - entry.samples;
     if (have && have.count > 0 && added > 0) {
       const since = have.steps[have.count - 1] as number;
       const tail = await fetchContainer("statistic", { run: this.run, name, since });
-      if (tail.arrays.get("steps")?.shape[0] === added) return keep(entry, extend(have, tail));
+      if (tail.arrays.get("steps")?.shape[0] === added) return this.keep(entry, extend(have, tail));
     }
     const all = await fetchContainer("statistic", { run: this.run, name });
-    return keep(entry, extend(emptySeries(name, 0), all));
+    return this.keep(entry, extend(emptySeries(name, 0), all));
   }
-}
 
-function keep(entry: Entry, series: Series): Series {
-  entry.have = series;
-  return series;
+  private keep(entry: Entry, series: Series): Series {
+    entry.have = series;
+    entry.samples = this.manifest()?.samples ?? series.count;
+    return series;
+  }
 }

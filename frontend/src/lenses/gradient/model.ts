@@ -131,9 +131,9 @@ export class HeatModel {
   }
 }
 
-const models = new WeakMap<LoadedSeries, Map<string, HeatModel>>();
-/** Per statistic: the whole run and the range of steps in view. */
-const KEPT = 2;
+/** Most recently used last: the whole run and the range in view, of this statistic and the one before. */
+const models: { readonly loaded: LoadedSeries; readonly key: string; readonly model: HeatModel }[] = [];
+const KEPT = 4;
 
 /** The model of a picture, the same one while nothing about it changes: coming back to a lens costs nothing. */
 export function modelFor(
@@ -143,13 +143,12 @@ export function modelFor(
   range: readonly [number, number] | null,
   width: number,
 ): HeatModel {
-  const known = models.get(loaded) ?? new Map<string, HeatModel>();
-  models.set(loaded, known);
   const key = `${kind} ${width} ${range?.join(":") ?? ""}`;
-  const model = known.get(key) ?? new HeatModel(loaded, statistic, kind, range, width);
-  known.delete(key); // most recently used last
-  known.set(key, model);
-  for (const old of [...known.keys()].slice(0, -KEPT)) known.delete(old);
+  const at = models.findIndex((m) => m.loaded === loaded && m.key === key);
+  const [known] = at >= 0 ? models.splice(at, 1) : [];
+  const model = known?.model ?? new HeatModel(loaded, statistic, kind, range, width);
+  models.push({ loaded, key, model });
+  if (models.length > KEPT) models.shift();
   return model;
 }
 

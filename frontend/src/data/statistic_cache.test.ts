@@ -1,0 +1,117 @@
+import { beforeEach, describe, expect, it, vi } from "vitest";
+import type { Manifest } from "./manifest";
+import { NONFINITE } from "./series";
+import { StatisticCache } from "./statistic_cache";
+import { container } from "./testing";
+
+const { fetchContainer } = vi.hoisted(() => ({ fetchContainer: vi.fn() }));
+vi.mock("./api", () => ({ fetchContainer }));
+
+/** A server with one row whose value is its step. */
+let steps: number[];
+let broken: Set<number>;
+let manifest: Manifest;
+const asked: string[] = [];
+
+function grow(...more: number[]): void {
+  steps.push(...more);
+  manifest = { ...manifest, samples: steps.length };
+}
+
+beforeEach(() => {
+  steps = [];
+  broken = new Set();
+  asked.length = 0;
+  manifest = {
+    ...({} as Manifest),
+    layers: [],
+    parameters: [],
+    statistics: ["gradient/rms", "gradient/nonfinite_fraction"],
+  };
+  grow(0, 10, 20);
+  fetchContainer.mockImplementation(async (_: string, query: { name: string; since?: number }) => {
+    asked.push(`${query.name}${query.since === undefined ? "" : ` since ${query.since}`}`);
+    const sent = steps.filter((s) => query.since === undefined || s > query.since);
+    const values = sent.map((s) => (query.name === "gradient/rms" ? s + 1 : broken.has(s) ? 0.5 : 0));
+    return container({
+      steps: [Float64Array.from(sent), sent.length],
+      values: [Float32Array.from(values), sent.length, 1],
+    });
+  });
+});
+
+const cacheOf = () =>
+  new StatisticCache(
+    "r",
+    () => manifest,
+    (work) => work(),
+  );
+const settle = () => new Promise((done) => setTimeout(done, 0));
+
+describe("StatisticCache", () => {
+  it("asks once, and only for new steps when the run has grown", async () => {
+    const cache = cacheOf();
+    cache.of("gradient/rms");
+    const shown = cache.of("gradient/rms");
+    await settle();
+    expect(asked).toEqual(["gradient/rms", "gradient/nonfinite_fraction"]);
+    grow(30, 40);
+    await cache.renew(false);
+    expect(asked.slice(2)).toEqual(["gradient/rms since 20", "gradient/nonfinite_fraction since 20"]);
+    expect(shown.value?.series.count).toBe(5);
+    expect([...(shown.value?.series.values.subarray(0, 5) ?? [])]).toEqual([1, 11, 21, 31, 41]);
+  });
+
+  it("keeps the marks of what was not finite when the run grows", async () => {
+    broken.add(10);
+    const cache = cacheOf();
+    const shown = cache.of("gradient/rms");
+    await settle();
+    grow(30);
+    broken.add(30);
+    await cache.renew(false);
+    expect([...(shown.value?.series.state.subarray(0, 4) ?? [])].map((s) => s === NONFINITE)).toEqual([
+      false,
+      true,
+      false,
+      true,
+    ]);
+    expect(shown.value?.domain.hasNonFinite).toBe(true);
+  });
+
+  it("starts again when steps were rewritten", async () => {
+    const cache = cacheOf();
+    const shown = cache.of("gradient/rms");
+    await settle();
+    steps = [];
+    grow(0, 5);
+    await cache.renew(true);
+    expect([...(shown.value?.series.steps.subarray(0, 2) ?? [])]).toEqual([0, 5]);
+    expect(shown.value?.series.count).toBe(2);
+  });
+
+  it("does not trust a tail that does not add up", async () => {
+    const cache = cacheOf();
+    const shown = cache.of("gradient/rms");
+    await settle();
+    steps = [0, 15, 25, 35]; // one dropped, and others in its place
+    manifest = { ...manifest, samples: 4 };
+    await cache.renew(false);
+    expect([...(shown.value?.series.steps.subarray(0, 4) ?? [])]).toEqual([0, 15, 25, 35]);
+  });
+
+  it("leaves what is off screen alone until it is asked for", async () => {
+    const cache = cacheOf();
+    cache.of("gradient/rms");
+    await settle();
+    cache.of("gradient/nonfinite_fraction");
+    await settle();
+    asked.length = 0;
+    grow(30);
+    await cache.renew(false);
+    expect(asked).toEqual(["gradient/nonfinite_fraction since 20"]);
+    cache.of("gradient/rms");
+    await settle();
+    expect(asked).toEqual(["gradient/nonfinite_fraction since 20", "gradient/rms since 20"]);
+  });
+});

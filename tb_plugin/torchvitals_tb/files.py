@@ -72,7 +72,7 @@ class FileSource:
             steps.append(place.step)
             walls.append(place.wall)
         if broken:
-            self.notes.append(f"{counted(broken, 'broken ')} of {quoted(tag)} left out")
+            self.notes.append(f"{counted(broken, 'broken record')} of {quoted(tag)} left out")
         return Tensors(np.array(steps, dtype=np.int64), np.array(walls, dtype=np.float64), values)
 
     def references(self, tag: str) -> Blobs:
@@ -93,7 +93,7 @@ class FileSource:
 
     def _note(self, path: Path, found: Contents) -> None:
         if found.broken:
-            self.notes.append(f"{found.broken} broken events in {quoted(str(path))} left out")
+            self.notes.append(f"{counted(found.broken, 'broken event')} in {quoted(str(path))} left out")
         if found.lost_at is not None:
             note = f"{quoted(str(path))} is corrupt at byte {found.lost_at}: the rest of this file was not read"
             self.notes.append(note)

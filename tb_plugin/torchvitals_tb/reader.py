@@ -119,7 +119,8 @@ class Run:
         samples, values = self.counters["samples"], self.counters[counter]
         last = np.append(samples[1:] <= samples[:-1], True)[: len(samples)]
         ends = values[last]
-        return float(np.sum(ends[np.isfinite(ends)]))
+        with np.errstate(over="ignore"):
+            return float(np.sum(ends[np.isfinite(ends)]))
 
     @cached_property
     def gaps(self) -> Gaps:
@@ -230,7 +231,7 @@ class Run:
         kept = [i for i, value in enumerate(records.values) if _is_vector(value)]
         lost = len(records.values) - len(kept)
         if lost:
-            self._source.notes.append(f"{counted(lost)} of {quoted(tag)} left out: not a vector of numbers")
+            self._source.notes.append(f"{counted(lost, 'record')} of {quoted(tag)} left out: not a vector of numbers")
         return _chosen(records, np.array(kept, dtype=np.intp)) if lost else records
 
     @staticmethod

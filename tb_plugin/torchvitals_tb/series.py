@@ -67,9 +67,9 @@ class BlobSeries(Generic[T]):
                 else:
                     yield step, self._fit(step, record)
         if broken:
-            self._source.notes.append(f"{counted(broken, 'broken ')} of {self._what} left out")
+            self._source.notes.append(f"{counted(broken, 'broken record')} of {self._what} left out")
 
 
-def counted(records: int, kind: str = "") -> str:
-    """``1 record``, ``2 broken records``."""
-    return f"{records} {kind}record" + ("" if records == 1 else "s")
+def counted(number: int, what: str) -> str:
+    """``1 record``, ``2 records``."""
+    return f"{number} {what}" + ("" if number == 1 else "s")

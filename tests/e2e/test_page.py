@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from playwright.sync_api import Frame, Page, expect
 from torch import nn
 
 from tests.e2e.conftest import STEPS, TensorBoard
+from tests.synthetic import EventFile
 from torchvitals.demo import digits
 from torchvitals_tb import load_run
+from torchvitals_tb.schema import MANIFEST_TAG, RUN_TAG, Layer, Manifest, tag_of
 
 
 def open_page(page: Page, url: str, **state: str) -> Frame:
@@ -173,10 +176,13 @@ def test_an_unknown_run_is_said(page, tensorboard, complaints):
 
 
 def test_names_are_text(page, tmp_path):
-    from tests.synthetic import write_named_run
-
-    names = ["<img src=x onerror=alert(1)>", "ü" * 300, "a.b/relu@3", "層.活性化"]
-    write_named_run(tmp_path / "odd", names)
+    names = ["<img src=x onerror=alert(1)>", "ü" * 300, "a/relu@3", "層"]
+    layers = tuple(Layer(name, "module", "<b>Odd</b>", None, "", 0, (4, 2), 2, 1) for name in names)
+    with EventFile(tmp_path / "odd") as file:
+        for step in range(4):
+            vector = np.arange(1.0, 5.0, dtype=np.float32) * (step + 1)
+            run = np.array([step + 1.0, step, 0.1, 1.0])
+            file.write(step, {tag_of("gradient/rms"): vector, RUN_TAG: run, MANIFEST_TAG: Manifest(layers).to_json()})
     server = TensorBoard(tmp_path)
     try:
         server.wait_for({"odd": 3})
@@ -184,7 +190,7 @@ def test_names_are_text(page, tmp_path):
         frame.wait_for_selector("[data-testid=heatmap]")
         rows = frame.locator("[data-testid=tree-row][data-kind=leaf]").evaluate_all("r => r.map(e => e.dataset.row)")
         assert rows == names
-        assert frame.locator("img").count() == 0
+        assert frame.locator("img, b").count() == 0
     finally:
         server.stop()
 

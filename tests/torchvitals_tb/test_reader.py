@@ -257,7 +257,7 @@ def test_a_broken_event_costs_no_other(tmp_path: Path) -> None:
     attempt.frame(2)
     run = load_run(tmp_path)
     assert run.steps.tolist() == [1, 2]
-    assert run.notes[0].startswith("1 broken events in")
+    assert run.notes[0].startswith("1 broken event in")
 
 
 @pytest.mark.parametrize(

@@ -91,12 +91,13 @@ class Emitter:
             values.append(self._value(schema.MANIFEST_TAG, text, DATA_CLASS_TENSOR))
         for name, vector in frame.statistics.items():
             values.append(self._value(schema.tag_of(name), tensor_proto(vector), DATA_CLASS_TENSOR))
-        values.append(self._value(schema.RUN_TAG, tensor_proto(frame.run), DATA_CLASS_TENSOR))
         for kind, counts in frame.histograms.items():
             blob = _blob(packing.encode_histograms(counts))
             values.append(self._value(schema.histogram_tag(kind), blob, DATA_CLASS_BLOB_SEQUENCE))
         if frame.units is not None:
             values.append(self._value(schema.UNITS_TAG, _blob(frame.units), DATA_CLASS_BLOB_SEQUENCE))
+        # Last of ours: a reader that sees the counter sees all that it counts.
+        values.append(self._value(schema.RUN_TAG, tensor_proto(frame.run), DATA_CLASS_TENSOR))
         if self._mirror is not False:
             values += [Summary.Value(tag=tag, simple_value=number) for tag, number in frame.scalars.items()]
         if self._mirror is True or (self._mirror == "auto" and len(layers) <= MIRRORED_LAYERS):

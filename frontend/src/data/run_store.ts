@@ -25,6 +25,7 @@ export class RunStore {
   /** The manifest is on its way. */
   loading = false;
   private readonly statistics: StatisticCache;
+  private manifestHere: () => void = () => {};
   private readonly deadUnits = held<DeadData>();
   private readonly units = new Map<string, Held<UnitData>>();
 
@@ -32,6 +33,9 @@ export class RunStore {
     this.statistics = new StatisticCache(
       name,
       () => this.manifest.peek(),
+      new Promise((here) => {
+        this.manifestHere = here;
+      }),
       (work) => this.guard(work),
     );
   }
@@ -40,6 +44,7 @@ export class RunStore {
     this.loading = true;
     await this.guard(async () => {
       this.manifest.value = await fetchManifest(this.name);
+      this.manifestHere();
     });
     this.loading = false;
   }

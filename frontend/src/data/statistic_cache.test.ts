@@ -44,6 +44,7 @@ const cacheOf = () =>
   new StatisticCache(
     "r",
     () => manifest,
+    Promise.resolve(),
     (work) => work(),
   );
 const settle = () => new Promise((done) => setTimeout(done, 0));
@@ -113,5 +114,12 @@ describe("StatisticCache", () => {
     cache.of("gradient/rms");
     await settle();
     expect(asked).toEqual(["gradient/nonfinite_fraction since 20", "gradient/rms since 20"]);
+  });
+
+  it("asks for marks only where the manifest lists them", async () => {
+    manifest = { ...manifest, statistics: ["gradient/rms"] };
+    cacheOf().of("gradient/rms");
+    await settle();
+    expect(asked).toEqual(["gradient/rms"]);
   });
 });

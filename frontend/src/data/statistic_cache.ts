@@ -38,6 +38,7 @@ export class StatisticCache {
   constructor(
     private readonly run: string,
     private readonly manifest: () => Manifest | null,
+    private readonly manifestHere: Promise<void>,
     private readonly guard: (work: () => Promise<void>) => Promise<void>,
   ) {}
 
@@ -100,12 +101,14 @@ export class StatisticCache {
 
   private async update(name: string): Promise<void> {
     const entry = this.entry(name);
-    const companion = this.companion(name);
+    const possible = companionOf(name);
     // On first sight the picture does not wait for the marks, nor do the two share the server; mostly there is nothing
     // to mark. A picture that stands is replaced once, complete.
-    const early = entry.shown.peek() === null && companion !== null && this.entries.get(companion)?.have == null;
+    const early = entry.shown.peek() === null && possible !== null && this.entries.get(possible)?.have == null;
     const series = await this.numbers(name);
     if (early) this.publish(name, entry, series);
+    if (possible) await this.manifestHere; // only it says whether the run has marks
+    const companion = possible && this.manifest()?.statistics.includes(possible) ? possible : null;
     const marked = companion ? markNonFinite(series, await this.numbers(companion)) : series;
     entry.have = marked;
     if (!early || marked !== series) this.publish(name, entry, marked);
@@ -113,11 +116,6 @@ export class StatisticCache {
 
   private publish(name: string, entry: Entry, series: Series): void {
     entry.shown.value = { series, domain: domainOf(series, statisticOf(name)) };
-  }
-
-  private companion(name: string): string | null {
-    const companion = companionOf(name);
-    return companion && (this.manifest()?.statistics.includes(companion) ?? true) ? companion : null;
   }
 
   /** The numbers as the server has them, asked for once a generation. */

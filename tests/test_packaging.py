@@ -67,9 +67,7 @@ def test_an_sdist_installs_without_node(built, tmp_path):
     with tarfile.open(archive) as tar:
         tar.extractall(tmp_path, filter="data")
     (source,) = tmp_path.glob("torchvitals-*")
-    done = run(
-        sys.executable, "-m", "build", "--wheel", "--no-isolation", ".", cwd=source, **without_node(tmp_path)
-    )
+    done = run(sys.executable, "-m", "build", "--wheel", "--no-isolation", ".", cwd=source, **without_node(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
     assert list((source / "dist").glob("*.whl"))
 

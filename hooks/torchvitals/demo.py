@@ -48,19 +48,19 @@ class Network:
 NETWORKS: Final = (
     Network(
         "vanishing",
-        "12 sigmoid layers, Adam: the gradient vanishes on its way down",
+        "12 sigmoid layers: the gradient vanishes on its way down",
         lambda: _multilayer(nn.Sigmoid, 12),
         lambda model: torch.optim.Adam(model.parameters(), lr=1e-3),
     ),
     Network(
         "killed",
-        "4 ReLU layers, SGD with a learning rate of 2: units die in the first steps",
+        "4 ReLU layers at a learning rate of 2: units die for good",
         lambda: _multilayer(nn.ReLU, 4),
         lambda model: torch.optim.SGD(model.parameters(), lr=2.0),
     ),
     Network(
         "healthy",
-        "4 ReLU layers, Adam with a learning rate of 0.001: learns",
+        "the same network at a sensible learning rate",
         lambda: _multilayer(nn.ReLU, 4),
         lambda model: torch.optim.Adam(model.parameters(), lr=1e-3),
     ),

@@ -59,9 +59,3 @@ export function formatShare(share: number): string {
 export function plural(count: number, noun: string): string {
   return `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
-
-/** 10^6.2 in print: "10⁶" for whole exponents, "10^6.2" else. */
-export function powerOfTen(exponent: number): string {
-  const rounded = Math.round(exponent * 10) / 10;
-  return Number.isInteger(rounded) ? `10${superscript(rounded)}` : `10^${rounded.toFixed(1).replace("-", "−")}`;
-}

@@ -64,7 +64,7 @@ describe("verdictOf", () => {
     ]);
     expect(say(m, 0)).toMatchObject({
       severity: "warning",
-      text: "Gradient falls by 10⁶ from the last layer to the first at step 0, b to a.x",
+      text: "Gradient falls by 6 orders of magnitude from the last layer, b, to the first, a.x, at step 0",
     });
     expect(say(m, 1).severity).toBe("ok");
   });

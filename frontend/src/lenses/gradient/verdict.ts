@@ -1,7 +1,7 @@
 /**
  * What is plainly there, in words. Not a diagnosis: every sentence is one comparison of numbers on screen.
  */
-import { formatCount, formatShare, formatValue, plural, powerOfTen } from "../../base/format";
+import { formatCount, formatShare, formatValue, plural } from "../../base/format";
 import type { LoadedSeries } from "../../data/run_store";
 import { FINITE, NONFINITE, type Series } from "../../data/series";
 import type { Statistic } from "../../data/statistics";
@@ -66,17 +66,21 @@ function depthVerdict(
   const [from, to] = gradient ? [bottom, top] : [top, bottom];
   const decades = Math.log10(valueAt(series, to, sample) / valueAt(series, from, sample));
   const subject = gradient ? "Gradient" : "Signal";
-  const path = gradient ? "from the last layer to the first" : "from the first layer to the last";
+  const [start, end] = gradient ? ["last", "first"] : ["first", "last"];
   const when = `at step ${formatCount(series.steps[sample] as number)}`;
   const severity = Math.abs(decades) >= 4 ? "warning" : "info";
   if (Math.abs(decades) < 1) {
-    return { severity: "ok", text: `${subject} keeps its scale within a factor of 10 ${path} ${when}` };
+    return { severity: "ok", text: `${subject} keeps its scale within a factor of 10 through all layers ${when}` };
   }
-  const verb = decades < 0 ? "falls" : "grows";
-  return {
-    severity,
-    text: `${subject} ${verb} by ${powerOfTen(Math.abs(decades))} ${path} ${when}, ${nameOf(from)} to ${nameOf(to)}`,
-  };
+  const change = `${decades < 0 ? "falls" : "grows"} by ${inWords(Math.abs(decades))}`;
+  const path = `from the ${start} layer, ${nameOf(from)}, to the ${end}, ${nameOf(to)},`;
+  return { severity, text: `${subject} ${change} ${path} ${when}` };
+}
+
+/** 6.21 -> "6.2 orders of magnitude"; 1 -> "1 order of magnitude". */
+function inWords(decades: number): string {
+  const rounded = Number(decades.toFixed(1));
+  return `${rounded} order${rounded === 1 ? "" : "s"} of magnitude`;
 }
 
 function shareVerdict(series: Series, sample: number, nameOf: (row: number) => string, noun: string): Verdict {

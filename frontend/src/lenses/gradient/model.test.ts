@@ -69,6 +69,18 @@ describe("verdictOf", () => {
     expect(say(m, 1).severity).toBe("ok");
   });
 
+  it("says where nothing gets through", () => {
+    const m = model([
+      [0, 0, 0.5],
+      [0, 0, 1e-9],
+      [1, 0, 1],
+    ]);
+    expect(say(m, 0).text).toBe("Gradient is exactly zero in 2 of 3 layers at step 0; it stops at a.y");
+    expect(say(m, 1).text).toBe("Gradient is exactly zero in all layers at step 10");
+    // The ends alone would keep their scale.
+    expect(say(m, 2).text).toBe("From 1.00e−9 in a.y to 1 in b at step 20");
+  });
+
   it("puts what is not finite before all else", () => {
     const m = model([
       [1, 1],

@@ -59,10 +59,12 @@ function depthVerdict(
   sample: number,
   nameOf: (row: number) => string,
 ): Verdict | null {
-  const rows = measured(series, sample).filter((r) => valueAt(series, r, sample) > 0);
+  const rows = measured(series, sample);
   const [top, bottom] = [rows[0], rows[rows.length - 1]];
   if (top === undefined || bottom === undefined || top === bottom) return null;
   const gradient = statistic.name.startsWith("gradient");
+  const zero = rows.filter((r) => valueAt(series, r, sample) === 0);
+  if (zero.length > 0) return zeroVerdict(zero, rows.length, gradient, series.steps[sample] as number, nameOf);
   const [from, to] = gradient ? [bottom, top] : [top, bottom];
   const decades = Math.log10(valueAt(series, to, sample) / valueAt(series, from, sample));
   const subject = gradient ? "Gradient" : "Signal";
@@ -70,11 +72,29 @@ function depthVerdict(
   const when = `at step ${formatCount(series.steps[sample] as number)}`;
   const severity = Math.abs(decades) >= 4 ? "warning" : "info";
   if (Math.abs(decades) < 1) {
+    const sizes = rows.map((r) => Math.log10(valueAt(series, r, sample)));
+    if (Math.max(...sizes) - Math.min(...sizes) >= 1) return null; // the ends agree, what is between does not
     return { severity: "ok", text: `${subject} keeps its scale within a factor of 10 through all layers ${when}` };
   }
   const change = `${decades < 0 ? "falls" : "grows"} by ${inWords(Math.abs(decades))}`;
   const path = `from the ${start} layer, ${nameOf(from)}, to the ${end}, ${nameOf(to)},`;
   return { severity, text: `${subject} ${change} ${path} ${when}` };
+}
+
+/** Nothing gets through: no ratio of sizes says that. Names the layer where it ends, as the signal comes to it. */
+function zeroVerdict(
+  zero: readonly number[],
+  measured: number,
+  gradient: boolean,
+  step: number,
+  nameOf: (row: number) => string,
+): Verdict {
+  const where = nameOf(zero[gradient ? zero.length - 1 : 0] as number);
+  const [subject, when] = [gradient ? "Gradient" : "Signal", `at step ${formatCount(step)}`];
+  if (zero.length === measured)
+    return { severity: "warning", text: `${subject} is exactly zero in all layers ${when}` };
+  const what = `${subject} is exactly zero in ${formatCount(zero.length)} of ${plural(measured, "layer")}`;
+  return { severity: "warning", text: `${what} ${when}; it stops at ${where}` };
 }
 
 /** 6.21 -> "6.2 orders of magnitude"; 1 -> "1 order of magnitude". */

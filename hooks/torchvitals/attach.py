@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import logging
+import operator
 import os
 import platform
-import sys
 import time
 import weakref
 from collections import deque
@@ -17,18 +16,17 @@ from typing import Any, Final, Literal
 import numpy as np
 import torch
 from torch import nn
-from torch.optim.optimizer import (
-    Optimizer,
-    register_optimizer_step_post_hook,
-    register_optimizer_step_pre_hook,
-)
+from torch.optim.optimizer import Optimizer
 
+from torchvitals import process
 from torchvitals.capture import Capture
 from torchvitals.emit import Emitter
-from torchvitals.frames import Snapshot, UnitRecord
+from torchvitals.frames import Snapshot
 from torchvitals.parameters import Parameters
 from torchvitals.schedule import Schedule, records
+from torchvitals.statistics import Pool
 from torchvitals.structure import Selection
+from torchvitals.units import UnitRecord
 from torchvitals_tb.schema import Manifest
 from torchvitals_tb.version import __version__
 
@@ -83,8 +81,9 @@ def attach_hooks(
     """
     _check_model(model)
     schedule = Schedule(every, overhead)
-    if isinstance(start_step, bool) or not isinstance(start_step, int):
+    if isinstance(start_step, bool) or not hasattr(start_step, "__index__"):
         raise TypeError(f"start_step must be a whole number, not {start_step!r}")
+    start_step = operator.index(start_step)
     if start_step < 0:
         raise ValueError(f"start_step={start_step}: steps are counted from 0 up")
     if mirror not in (True, False, "auto"):
@@ -97,9 +96,6 @@ def attach_hooks(
     if os.environ.get("TORCHVITALS") == "0":
         _say_disabled()
         return Vitals(model, None, schedule, selection, {}, start_step, on_error)
-    before = _monitors.get(id(model))
-    if before is not None:
-        before.remove()
     options = {
         "every": every,
         "include": list(selection.include),
@@ -109,7 +105,11 @@ def attach_hooks(
         "start_step": start_step,
         "overhead": overhead,
     }
-    vitals = Vitals(model, Emitter(writer, mirror=mirror), schedule, selection, options, start_step, on_error)
+    emitter = Emitter(writer, mirror=mirror)
+    before = process.monitors.get(id(model))
+    if before is not None:
+        before.remove()
+    vitals = Vitals(model, emitter, schedule, selection, options, start_step, on_error)
     vitals._start()
     return vitals
 
@@ -135,16 +135,20 @@ class Vitals:
         self._on_error = on_error
         self._first = self._step = start_step
         self._not_observed: dict[str, str] = {}
-        self._capture = Capture(selection, self._fail)
+        pool = Pool()
+        self._capture = Capture(selection, pool, self._fail)
         self._capture.on_backward = self._after_backward
         self._capture.on_forward = self._before_forward
-        self._parameters = Parameters(selection)
+        self._parameters = Parameters(selection, pool)
         self._unit_record = UnitRecord()
         self._pending: deque[Snapshot] = deque()
         self._samples = 0
         self._described: Any = None
         """What the last manifest said, to write one only when it changes."""
         self._paused = 0
+        self._finalizer: Any = None
+        self._heavy = False
+        """The step being measured carries histograms and units."""
         self._attached = False
         self._seconds = 0.0
         self._begun = time.perf_counter()
@@ -171,8 +175,9 @@ class Vitals:
             self._finish_step()
         self._disarm()
         self._write_pending(wait=True)
-        _monitors.pop(self._key, None)
-        _drop_hooks_if_unused()
+        process.unwatch(self._key)
+        if self._finalizer is not None:
+            self._finalizer.detach()
         self._end_writer()
 
     def __enter__(self) -> Vitals:
@@ -183,24 +188,28 @@ class Vitals:
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """Measures nothing inside the block; optimizer steps in it still count."""
+        """Measures nothing inside the block; optimizer steps in it still count.
+
+        A step that had begun before the block is not recorded.
+        """
+        step, begun = self._step, self._capture.armed and self._capture.begun
         self._paused += 1
         self._disarm()
         try:
             yield
         finally:
             self._paused -= 1
-            if self._attached and not self._paused:
+            if self._attached and not self._paused and not (begun and step == self._step):
                 self._arm_if_sampled()
 
     def advance(self) -> None:
         """Ends a step, in a loop that updates the parameters without a PyTorch optimizer.
 
-        Call it after the update. Gradients are taken as they leave the backward pass; updates need
-        ``torch.optim.Optimizer.step`` to be seen and are not measured.
+        Call it after the update and before the gradients are cleared: they are read here. Updates are not measured,
+        since nothing says when they begin.
         """
         if self._attached:
-            self._finish_step()
+            self._try(self._finish_step)
 
     def flush(self) -> None:
         """Writes what is pending and flushes the writer."""
@@ -213,10 +222,10 @@ class Vitals:
     def _start(self) -> None:
         model = self._model()
         assert model is not None
-        _monitors[self._key] = self
         # The hooks must not keep the model, nor a dropped handle, from going away.
-        weakref.finalize(model, _model_gone, weakref.ref(self)).atexit = False
-        _add_hooks()
+        self._finalizer = weakref.finalize(model, _model_gone, weakref.ref(self))
+        self._finalizer.atexit = False
+        process.watch(self._key, self)
         self._attached = True
         self._parameters.look_up(model)
         self._arm_if_sampled()
@@ -229,17 +238,18 @@ class Vitals:
             self._disarm()
             return
         start = time.perf_counter()
-        heavy = records(self._samples)
-        self._parameters.arm(model, histograms=heavy and self._options["histograms"])
-        self._capture.arm(model, histograms=heavy and self._options["histograms"])
+        self._heavy = records(self._samples)
+        histograms = self._heavy and self._options["histograms"]
+        self._parameters.arm(model, histograms=histograms)
+        self._capture.arm(model, histograms=histograms)
         self._relevant.clear()
         self._scale = None
-        _run_eagerly(self, True)
+        process.run_eagerly(self, True)
         self._seconds += time.perf_counter() - start
 
     def _disarm(self) -> None:
         self._capture.disarm()
-        _run_eagerly(self, False)
+        process.run_eagerly(self, False)
 
     # The step boundary ------------------------------------------------------------------------------------------------
 
@@ -254,23 +264,23 @@ class Vitals:
     def _before_step(self, optimizer: Optimizer, closure: bool) -> None:
         if not self._ids_of(optimizer):
             return
-        if self._open is not None and _on_stack(self._open[1]):
+        if self._open is not None and process.is_running(self._open[1]):
             return  # a step inside a step: super().step(), or an optimizer wrapped in another
-        self._open = (id(optimizer), _wrapper())
+        self._open = (id(optimizer), process.step_frame())
         if id(optimizer) in self._stepped:  # it steps again while another of the model's optimizers has not stepped
             self._finish_step()
         if self._capture.armed:
             start = time.perf_counter()
             held = [p for group in optimizer.param_groups for p in group["params"]]
             self._parameters.before_step(held, gradients=not closure)
-            self._scale = _loss_scale()
+            self._scale = process.loss_scale()
             self._seconds += time.perf_counter() - start
 
     def _after_step(self, optimizer: Optimizer, closure: bool) -> None:
         ids = self._ids_of(optimizer)
         if not ids or self._open is None or self._open[0] != id(optimizer):
             return
-        if self._open[1] != _wrapper() and _on_stack(self._open[1]):
+        if self._open[1] != process.step_frame() and process.is_running(self._open[1]):
             return
         self._open = None
         if self._capture.armed:
@@ -283,7 +293,7 @@ class Vitals:
             if torch._C._current_graph_task_id() == -1:
                 self._finish_step()
             else:  # an optimizer that steps inside backward: the layers before it still await their gradients
-                torch.autograd.Variable._execution_engine.queue_callback(self._finish_step)
+                torch.autograd.Variable._execution_engine.queue_callback(lambda: self._try(self._finish_step))
 
     def _complete(self) -> bool:
         if self._required and self._required <= self._stepped.keys():
@@ -291,8 +301,11 @@ class Vitals:
         return self._parameters.all_trainable_in(set().union(*self._stepped.values()))
 
     def _before_forward(self) -> None:
-        """A forward begins while armed: a step whose other optimizers did not come is over."""
-        if self._stepped:
+        """A forward begins while armed. The first step is over then, if not all that it waits for has come.
+
+        From then on the optimizers that stepped in it decide, whether a step is sampled or not.
+        """
+        if self._stepped and not self._required:
             self._finish_step()
 
     def _after_backward(self) -> None:
@@ -317,7 +330,7 @@ class Vitals:
 
     def _collect(self) -> None:
         self._parameters.rest()
-        snapshot = Snapshot(self._step, self._capture, self._parameters, self._scale)
+        snapshot = Snapshot(self._step, self._capture, self._parameters, self._scale, heavy=self._heavy)
         if snapshot.layers or snapshot.parameters:
             self._pending.append(snapshot)
 
@@ -343,9 +356,11 @@ class Vitals:
             if self._on_error == "raise":
                 raise
             logger.warning("torchvitals stops recording at step %d: %s", snapshot.step, error)
+            emitter, self._emitter = self._emitter, None
             self._pending.clear()
-            self._emitter = None
             self.remove()
+            with contextlib.suppress(Exception):  # it has just failed; this is for its thread's sake
+                emitter.close()
             return
         self._described = described
 
@@ -353,11 +368,17 @@ class Vitals:
         return Manifest(
             layers=tuple(snapshot.layers),
             parameters=tuple(snapshot.parameters),
-            edges=tuple(sorted(self._capture.edges)),
+            edges=tuple(sorted(e for e in self._capture.edges if max(e) < len(snapshot.layers))),
             options=self._options,
             versions={"torchvitals": __version__, "torch": torch.__version__, "python": platform.python_version()},
             not_observed=dict(self._not_observed),
         ).to_json()
+
+    def _abandon(self) -> None:
+        """Ends without writing: the writer is another process's."""
+        self._attached = False
+        self._disarm()
+        self._pending.clear()
 
     def _end_writer(self) -> None:
         if self._emitter is not None:
@@ -380,87 +401,10 @@ class Vitals:
             self._fail("the run", error)
 
 
-# The process: which models are watched, and the optimizers' hooks ----------------------------------------------------
-
-_monitors: dict[int, Vitals] = {}  # by the model's identity, until removed or the model is gone
-_handles: list[Any] = []
-_eager: weakref.WeakSet[Vitals] = weakref.WeakSet()
-_stance: Any = None
-_disabled_said = False
-
-
-def _add_hooks() -> None:
-    if not _handles:
-        _handles.append(register_optimizer_step_pre_hook(torch.compiler.disable(_before_any_step)))
-        _handles.append(register_optimizer_step_post_hook(torch.compiler.disable(_after_any_step)))
-
-
-def _drop_hooks_if_unused() -> None:
-    if not _monitors:
-        for handle in _handles:
-            handle.remove()
-        _handles.clear()
-
-
-def _before_any_step(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-    for vitals in list(_monitors.values()):
-        vitals._try(vitals._before_step, optimizer, _has_closure(args, kwargs))
-
-
-def _after_any_step(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-    for vitals in list(_monitors.values()):
-        vitals._try(vitals._after_step, optimizer, _has_closure(args, kwargs))
-
-
-def _has_closure(args: Any, kwargs: Any) -> bool:
-    # The optimizer itself is the first of the arguments.
-    return any(callable(a) and not isinstance(a, Optimizer) for a in (*args, *kwargs.values()))
-
-
 def _model_gone(vitals: weakref.ref[Vitals]) -> None:
     handle = vitals()
     if handle is not None:
         handle.remove()
-
-
-def _run_eagerly(vitals: Vitals, eager: bool) -> None:
-    """While any model is armed, compiled functions run eagerly: no graph break, no recompilation."""
-    global _stance
-    (_eager.add if eager else _eager.discard)(vitals)
-    if _eager and _stance is None:
-        _stance = torch.compiler.set_stance("force_eager")
-    elif not _eager and _stance is not None:
-        stance, _stance = _stance, None
-        stance.__exit__(None, None, None)
-
-
-def _wrapper() -> int:
-    """Identity of the frame of the optimizer's step that runs our hook."""
-    frame: Any = sys._getframe(1)
-    while frame is not None and not frame.f_code.co_filename.endswith("optimizer.py"):
-        frame = frame.f_back
-    return id(frame)
-
-
-def _on_stack(wanted: int) -> bool:
-    frame: Any = sys._getframe(1)
-    while frame is not None and id(frame) != wanted:
-        frame = frame.f_back
-    return frame is not None
-
-
-def _loss_scale() -> Any:
-    """The factor the loss was multiplied with, where a GradScaler is calling the optimizer; read without waiting."""
-    frame: Any = sys._getframe(1)
-    for _ in range(16):
-        if frame is None:
-            break
-        if frame.f_code.co_filename.endswith("grad_scaler.py"):
-            scaler = frame.f_locals.get("self")
-            if isinstance(scaler, torch.amp.GradScaler) and scaler._scale is not None:
-                return scaler._scale.detach().clone()
-        frame = frame.f_back
-    return None
 
 
 def _check_model(model: Any) -> None:
@@ -472,30 +416,14 @@ def _check_model(model: Any) -> None:
         raise ValueError(f"the model ({type(model).__name__}) has no parameters, so there is no training to watch")
 
 
+_disabled_said = False
+
+
 def _say_disabled() -> None:
     global _disabled_said
     if not _disabled_said:
         _disabled_said = True
         logger.warning("torchvitals is switched off by TORCHVITALS=0 in the environment")
 
-
-def _in_forked_child() -> None:
-    """A child has the parent's hooks but not its writer's thread: it records nothing."""
-    for vitals in list(_monitors.values()):
-        vitals._attached = False
-        vitals._disarm()
-        vitals._pending.clear()
-    _monitors.clear()
-    _drop_hooks_if_unused()
-
-
-@atexit.register
-def _at_exit() -> None:
-    for vitals in list(_monitors.values()):
-        vitals.remove()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_in_forked_child)
 
 __all__ = ["Vitals", "attach_hooks"]

@@ -15,7 +15,8 @@ from torchvitals.capture import Capture, Row
 from torchvitals.emit import Frame
 from torchvitals.parameters import Parameters
 from torchvitals.statistics import ABS_MAX, COLUMNS, NONFINITE, SATURATED, SUBNORMAL, ZEROS, Vector, to_float32
-from torchvitals_tb import packing, schema
+from torchvitals.units import UnitRecord
+from torchvitals_tb import schema
 from torchvitals_tb.schema import ACTIVATIONS, DORMANT_TAU
 
 Host = NDArray[Any] | None
@@ -64,48 +65,19 @@ class Fetch:
         return out
 
 
-class UnitRecord:
-    """What the units did since the last unit record, added up over sampled steps on the host."""
-
-    def __init__(self) -> None:
-        self._rows: dict[int, tuple[NDArray[np.float64], NDArray[np.float64], float]] = {}
-
-    def add(self, row: int, fired: NDArray[Any], magnitude: NDArray[Any], observations: int) -> None:
-        before = self._rows.get(row)
-        if before is None or len(before[0]) != len(fired):
-            self._rows[row] = (fired.astype(np.float64), magnitude.astype(np.float64), observations)
-        else:
-            self._rows[row] = (before[0] + fired, before[1] + magnitude, before[2] + observations)
-
-    def take(self, layers: list[schema.Layer]) -> bytes | None:
-        """The record, packed, and start anew; ``None`` when no layer has units."""
-        rows, self._rows = self._rows, {}
-        units = np.array([layer.units or 0 for layer in layers], dtype=np.int64)
-        if not units.any():
-            return None
-        none = np.zeros(0)
-        parts = [rows.get(i, (np.zeros(n), np.zeros(n), 0.0)) for i, n in enumerate(units)]
-        return packing.encode_units(
-            units,
-            np.array([p[2] for p in parts], dtype=np.float64),
-            np.concatenate([none, *(p[0] for p in parts)]),
-            np.concatenate([none, *(p[1] for p in parts)]),
-        )
-
-
 class Snapshot:
     """One sampled step as measured, on its way to the host."""
 
-    def __init__(self, step: int, capture: Capture, parameters: Parameters, scale: Any) -> None:
+    def __init__(self, step: int, capture: Capture, parameters: Parameters, scale: Any, *, heavy: bool) -> None:
         self.step = step
         self.layers = [row.layer for row in capture.rows]
         self.parameters = [row.parameter for row in parameters.rows]
-        self.histograms = capture.histograms
+        self._heavy = heavy
         self._rows: list[Row | None] = [row if capture.ran(i) else None for i, row in enumerate(capture.rows)]
         self._elements = np.array([[r.elements, r.gradient_elements] if r else [0, 0] for r in self._rows]).T
         self._observations = [r.units.observations if r and r.units else 0 for r in self._rows]
         self._parameter_elements = np.array(
-            [[r.elements, r.gradient_elements, r.update_elements] for r in parameters.rows]
+            [[r.elements, r.gradient_elements, r.unclipped_elements, r.update_elements] for r in parameters.rows]
         ).T
         items: list[Any] = [scale]
         for row in self._rows:
@@ -138,7 +110,7 @@ class Snapshot:
             run=run,
             scalars=self._scalars(values),
         )
-        if self.histograms:
+        if self._heavy:
             columns = (layer_columns[2], layer_columns[3], parameter_columns[4], parameter_columns[5])
             stacked = {kind: _stack_bins(column) for kind, column in zip(schema.HISTOGRAMS, columns, strict=True)}
             frame.histograms = {kind: counts for kind, counts in stacked.items() if counts.any()}
@@ -174,18 +146,16 @@ class Snapshot:
 
     def _parameter_statistics(self, columns: list[list[Host]], scale: float) -> dict[str, Vector]:
         weight, gradient, unclipped, update = (_stack(column) for column in columns[:4])
-        n, m, u = self._parameter_elements.astype(np.float64) if len(self.parameters) else np.zeros((3, 0))
-        has_unclipped = np.array([c is not None for c in columns[2]], dtype=bool)
+        n, m, c, u = self._parameter_elements.astype(np.float64) if len(self.parameters) else np.zeros((4, 0))
         rms = statistics.moments(weight, n)[2]
         update_rms = statistics.moments(update, u)[2]
         with np.errstate(all="ignore"):
             ratio = np.where(rms > 0, update_rms / rms, np.nan)
-        before_clip = np.where(has_unclipped, statistics.moments(unclipped, m)[2], np.nan)
         return {
             "parameter/rms": rms,
             "parameter/abs_max": np.where(n > 0, weight[:, ABS_MAX], np.nan),
             "parameter/grad_rms": statistics.moments(gradient, m)[2],
-            "parameter/grad_rms_before_clip": before_clip / scale,
+            "parameter/grad_rms_before_clip": statistics.moments(unclipped, c)[2] / scale,
             "parameter/grad_abs_max": np.where(m > 0, gradient[:, ABS_MAX], np.nan),
             "parameter/grad_zero_fraction": statistics.share(gradient, ZEROS, m),
             "parameter/grad_nonfinite_fraction": statistics.share(gradient, NONFINITE, m),

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from torchvitals import statistics
-from torchvitals.statistics import Scratch
+from torchvitals.statistics import Pool
 from torchvitals.structure import Selection
 from torchvitals_tb.schema import Parameter
 
@@ -20,8 +20,8 @@ class ParameterRow:
     """What was measured of one parameter in the current step."""
 
     __slots__ = (
-        "before", "elements", "gradient", "gradient_bins", "gradient_elements", "parameter", "unclipped", "update",
-        "update_elements", "weight", "weight_bins",
+        "before", "elements", "gradient", "gradient_bins", "gradient_elements", "parameter", "unclipped",
+        "unclipped_elements", "update", "update_elements", "weight", "weight_bins",
     )  # fmt: skip
 
     def __init__(self, parameter: Parameter) -> None:
@@ -35,7 +35,7 @@ class ParameterRow:
         """The gradient's row at the end of the last backward, before anything was done to it."""
         self.update: Any = None
         self.before: Tensor | None = None
-        self.elements = self.gradient_elements = self.update_elements = 0
+        self.elements = self.gradient_elements = self.unclipped_elements = self.update_elements = 0
         self.weight_bins: Any = None
         self.gradient_bins: Any = None
 
@@ -43,13 +43,13 @@ class ParameterRow:
 class Parameters:
     """Rows of a model's parameters. Holds the parameters themselves only weakly, and looks them up at every arming."""
 
-    def __init__(self, selection: Selection) -> None:
+    def __init__(self, selection: Selection, pool: Pool) -> None:
         self.selection = selection
         self.rows: list[ParameterRow] = []
         self.histograms = False
         self._index: dict[str, int] = {}
         self._live: dict[int, tuple[weakref.ref[nn.Parameter], ParameterRow]] = {}
-        self._scratch: dict[torch.device, Scratch] = {}
+        self._pool = pool
         self._every: frozenset[int] = frozenset()
         self._trainable: frozenset[int] = frozenset()
 
@@ -63,7 +63,8 @@ class Parameters:
                 trainable.add(id(parameter))
             if not self.selection(name) or is_lazy(parameter):
                 continue
-            found = Parameter(name, name.rpartition(".")[0], tuple(parameter.shape), parameter.requires_grad)
+            owner = name.partition(".parametrizations.")[0] if ".parametrizations." in name else name.rpartition(".")[0]
+            found = Parameter(name, owner, tuple(parameter.shape), parameter.requires_grad)
             index = self._index.setdefault(name, len(self.rows))
             if index == len(self.rows):
                 self.rows.append(ParameterRow(found))
@@ -95,9 +96,10 @@ class Parameters:
         """
         for parameter, row in self._each():
             if parameter.grad is not None and statistics.measurable(parameter.grad):
-                x, _ = statistics.dense(statistics.local(parameter.grad))
-                scratch = self._scratch_of(x.device)
+                x, missing = statistics.dense(statistics.local(parameter.grad))
+                scratch = self._pool(x.device)
                 row.unclipped = scratch.sums()
+                row.unclipped_elements = x.numel() + missing
                 if x.numel():
                     statistics.add_values(row.unclipped, x, scratch, zeros=False)
 
@@ -123,7 +125,7 @@ class Parameters:
             after = statistics.strided_sample(values, statistics.SAMPLE)
             if after.shape != before.shape or not len(after):
                 continue
-            scratch = self._scratch_of(values.device)
+            scratch = self._pool(values.device)
             wide = before.dtype if before.dtype == torch.float64 else torch.float32
             row.update = scratch.sums()
             statistics.add_values(row.update, after.to(wide) - before.to(wide), scratch, zeros=False)
@@ -143,7 +145,7 @@ class Parameters:
         x, missing = statistics.dense(statistics.local(parameter))
         if x.numel() == 0:
             return
-        scratch = self._scratch_of(x.device)
+        scratch = self._pool(x.device)
         row.weight = scratch.sums()
         statistics.add_values(row.weight, x, scratch, zeros=False)
         row.elements = x.numel() + missing
@@ -156,7 +158,7 @@ class Parameters:
         x, missing = statistics.dense(statistics.local(gradient))
         if x.numel() == 0 and not missing:
             return
-        scratch = self._scratch_of(x.device)
+        scratch = self._pool(x.device)
         row.gradient = scratch.sums()
         if x.numel():
             statistics.add_values(row.gradient, x, scratch)
@@ -173,8 +175,3 @@ class Parameters:
             if entry is not None and parameter is not None:
                 found.append((parameter, entry[1]))
         return found
-
-    def _scratch_of(self, device: torch.device) -> Scratch:
-        if device not in self._scratch:
-            self._scratch[device] = Scratch(device)
-        return self._scratch[device]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 
 GRACE_SECONDS = 5.0
@@ -22,8 +23,10 @@ class Schedule:
     """Largest share of the training time the default schedule may spend on measuring, after `GRACE_SECONDS`."""
 
     def __post_init__(self) -> None:
-        if self.every is not None and (isinstance(self.every, bool) or not isinstance(self.every, int)):
-            raise TypeError(f"every must be a whole number of steps or None, not {self.every!r}")
+        if self.every is not None:
+            if isinstance(self.every, bool) or not hasattr(self.every, "__index__"):
+                raise TypeError(f"every must be a whole number of steps or None, not {self.every!r}")
+            object.__setattr__(self, "every", operator.index(self.every))
         if self.every is not None and self.every < 1:
             raise ValueError(f"every={self.every}: must be at least 1 (every step), or None for the default schedule")
         if isinstance(self.overhead, bool) or not isinstance(self.overhead, int | float):

@@ -3,8 +3,8 @@
 Shape suffixes: A positions before the unit axis, U units, B positions after it; K columns of a row.
 
 A row is a float64 vector of additive sums (and one maximum), so that rows add up over the calls of a layer, over the
-micro-batches of a step and over processes; `finish_activation` and its sisters turn them into the statistics of the
-schema. Every element counts, except where this says "sample".
+micro-batches of a step and over processes; `moments` and `share` turn them into the statistics of the schema. Every
+element counts, except where this says "sample".
 
 Two ways to the same numbers. On a CPU the intermediate results are read through NumPy views of the cells they were
 reduced into (no operation is dispatched for that), so that the careful pass over extreme values runs only where it is
@@ -69,7 +69,7 @@ class Scratch:
         return view
 
     def nonzero(self, x: Tensor) -> Tensor:
-        """1 where ``x`` is not exactly zero (NaN is not), else 0, in a buffer of slot 0."""
+        """1 where ``x`` is not exactly zero (so also for NaN), else 0, in a buffer of slot 0."""
         zero = self._zero.get(x.dtype)
         if zero is None:
             with torch.inference_mode(False):
@@ -92,6 +92,18 @@ class Scratch:
     def sums(self) -> Any:
         """An empty row: a NumPy vector on the host, else a tensor."""
         return np.zeros(COLUMNS) if self.host else self.zeros(COLUMNS)
+
+
+class Pool:
+    """The scratch of every device in use."""
+
+    def __init__(self) -> None:
+        self._scratch: dict[torch.device, Scratch] = {}
+
+    def __call__(self, device: torch.device) -> Scratch:
+        if device not in self._scratch:
+            self._scratch[device] = Scratch(device)
+        return self._scratch[device]
 
 
 @dataclass(slots=True)

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from torchvitals_tb.schema import ACTIVATIONS
@@ -53,21 +52,6 @@ _FEATURES_LAST: Final = (
 )
 
 
-def _functions() -> dict[Any, str]:
-    """Every spelling of an activation called as a function -> its name."""
-    found: dict[Any, str] = {}
-    for name in ACTIVATIONS:
-        for space in (F, torch, Tensor, torch._C._nn):
-            for spelling in (name, name + "_"):
-                function = getattr(space, spelling, None)
-                if callable(function):
-                    found[function] = name
-    return found
-
-
-FUNCTIONS: Final = _functions()
-
-
 def activation_of(module: nn.Module) -> str | None:
     """The key in ``ACTIVATIONS`` of an activation module (or a subclass of one), else ``None``."""
     for kind in type(module).__mro__:
@@ -88,10 +72,9 @@ def limits_of(function: str | None, module: nn.Module | None) -> tuple[float | N
 def is_layer(module: nn.Module) -> bool:
     """Whether calls of a module are rows: it has no modules inside, or holds parameters of its own.
 
-    Parametrizations (weight norm and the like) belong to the module they compute a tensor for.
+    Parametrizations (weight norm and the like) belong to the module they compute a tensor for, and are none.
     """
-    kind = type(module)
-    if kind.__module__.startswith("torch.nn.utils.parametriz") or isinstance(module, _CONTAINERS):
+    if isinstance(module, _CONTAINERS):
         return False
     children = [name for name, child in module.named_children() if child is not None and name != "parametrizations"]
     return not children or any(p is not None for p in module._parameters.values())
@@ -116,7 +99,7 @@ def tensors(value: Any, depth: int = 4) -> Iterator[Tensor]:
     elif isinstance(value, Mapping):
         for item in value.values():
             yield from tensors(item, depth - 1)
-    elif isinstance(value, Sequence | set | frozenset):
+    elif isinstance(value, tuple | list | set | frozenset):
         for item in value:
             yield from tensors(item, depth - 1)
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -133,35 +116,46 @@ def output_of(value: Any) -> Tensor | None:
 
 
 def fixed_axis(module: nn.Module) -> int | None:
-    """The axis of a module's output that counts its units (negative: from the end), where its type decides that."""
-    names = {kind.__name__ for kind in type(module).__mro__ if kind.__module__.startswith("torch.nn.")}
-    if names & set(_FEATURES_LAST):
-        return -1
-    if "_ConvNd" in names:
-        return -1 - len(module.kernel_size)  # type: ignore[arg-type]
-    return 1 if names & set(_CHANNELS_FIRST) else None
+    """The axis of a module's output that counts its units (negative: from the end), where its type decides that.
+
+    A subclass with a forward of its own decides nothing: there are layer norms over channels in front.
+    """
+    for kind in type(module).__mro__:
+        if kind.__module__.startswith("torch.nn.") and "forward" in vars(kind):
+            names = {base.__name__ for base in kind.__mro__}
+            if names.intersection(_FEATURES_LAST):
+                return -1
+            if "_ConvNd" in names:
+                return -1 - len(module.kernel_size)  # type: ignore[arg-type]
+            return 1 if names.intersection(_CHANNELS_FIRST) else None
+        if "forward" in vars(kind):
+            return None
+    return None
 
 
-def unit_axis(fixed: int | None, shape: torch.Size, fed_by: tuple[int, int] | None) -> int | None:
-    """The axis of a layer's output that counts units.
+def unit_axis(
+    fixed: int | None, shape: torch.Size, fed_by: tuple[int, int] | None, *, pointwise: bool = False
+) -> int | None:
+    """The axis of a layer's output that counts units; never the first, which counts examples, but in one dimension.
 
     Args:
         fixed: what `fixed_axis` says of the module; ``None`` for a function.
         shape: of the output.
         fed_by: (unit axis counted from the end, units) of the layer whose output it got, where that is known.
+        pointwise: it is an activation: wherever the units of the layer before went, they still are.
 
     Returns:
-        An axis from 0 on, or ``None`` where the output is one number per sample.
+        An axis, or ``None`` where the output is one number per example.
     """
     dims = len(shape)
     if fixed is not None and -dims <= fixed < dims:
         return fixed % dims
-    if fed_by is not None and dims > 1:
+    if fed_by is not None:
         from_end, units = fed_by
-        if from_end <= dims and shape[dims - from_end] == units:
+        if from_end < dims and shape[dims - from_end] == units:
             return dims - from_end
-        same = [axis for axis in range(dims) if shape[axis] == units]
-        if len(same) == 1:
+        same = [axis for axis in range(1, dims) if shape[axis] == units]
+        if pointwise and len(same) == 1:
             return same[0]
     if dims < 2:
         return None

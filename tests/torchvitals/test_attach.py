@@ -163,7 +163,7 @@ def test_handle_can_be_dropped(mlp, tmp_path):
 
 
 def test_the_model_is_not_kept_alive(tmp_path):
-    from torchvitals import attach
+    from torchvitals import process
 
     gc.collect()
     gc.disable()
@@ -177,7 +177,7 @@ def test_the_model_is_not_kept_alive(tmp_path):
         assert gone() is None
     finally:
         gc.enable()
-    assert not attach._handles and not attach._monitors
+    assert not process._handles and not process.monitors
     assert load_run(tmp_path).steps.tolist() == [0, 1]
 
 

@@ -9,7 +9,7 @@ import type { RowWindow } from "../../views/row_frame";
 import { type Theme, theme } from "../../views/theme";
 import { drawHeatMap } from "./draw_heat_map";
 import type { HeatModel } from "./model";
-import type { PictureProps } from "./picture";
+import type { PictureProps } from "./picture_props";
 import { nextStep, pin, setRange, zoomRange } from "./pointing";
 import type { NonFinite } from "./verdict";
 

@@ -1,10 +1,8 @@
 /** The picture: overview, axis, then tree | heat map | depth profile on shared rows, and the selected row over time. */
-import type { Signal } from "@preact/signals";
 import { useState } from "preact/hooks";
 import { formatCount, formatValue, plural } from "../../base/format";
-import type { Manifest } from "../../data/manifest";
 import { FINITE, NONFINITE } from "../../data/series";
-import { addressOf, type TreeNode, type VisibleRow } from "../../data/tree";
+import { addressOf, type VisibleRow } from "../../data/tree";
 import * as view from "../../data/view";
 import { SeverityIcon } from "../../views/icons";
 import { RowFrame, type RowWindow } from "../../views/row_frame";
@@ -14,26 +12,9 @@ import { TreeRows } from "../../views/tree_rows";
 import { HeatPane } from "./heat_pane";
 import type { HeatModel } from "./model";
 import { Overview } from "./overview";
-import type { Pointed } from "./pointing";
+import type { PictureProps } from "./picture_props";
 import { ProfileAxis, ProfilePane } from "./profile_pane";
 import { Strip } from "./strip";
-import type { NonFinite } from "./verdict";
-
-export interface PictureProps {
-  readonly manifest: Manifest;
-  readonly model: HeatModel;
-  readonly whole: HeatModel;
-  readonly tree: TreeNode;
-  readonly rows: readonly VisibleRow[];
-  readonly selected: TreeNode | null;
-  readonly pinned: number;
-  readonly hover: Signal<Pointed | null>;
-  /** Of the heat map, in CSS pixels; `attach` measures it. */
-  readonly width: number;
-  readonly attach: (element: HTMLDivElement | null) => void;
-  readonly extent: readonly [number, number];
-  readonly nonFinite: NonFinite | null;
-}
 
 export function Picture(props: PictureProps) {
   const { model, whole, tree, rows, selected, pinned, hover } = props;

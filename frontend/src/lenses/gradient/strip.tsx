@@ -8,7 +8,7 @@ import type { TreeNode } from "../../data/tree";
 import { type Theme, theme } from "../../views/theme";
 import { drawStrip } from "./draw_strip";
 import { countNonFinite, type HeatModel, type Span } from "./model";
-import type { PictureProps } from "./picture";
+import type { PictureProps } from "./picture_props";
 
 export function Strip(props: PictureProps & { readonly sample: number }) {
   const { manifest, tree, pinned } = props;

@@ -97,13 +97,13 @@ def attach_hooks(
         _say_disabled()
         return Vitals(model, None, schedule, selection, {}, start_step, on_error)
     options = {
-        "every": every,
+        "every": schedule.every,
         "include": list(selection.include),
         "exclude": list(selection.exclude),
         "histograms": bool(histograms),
         "units": bool(units),
         "start_step": start_step,
-        "overhead": overhead,
+        "overhead": float(overhead),
     }
     emitter = Emitter(writer, mirror=mirror)
     before = process.monitors.get(id(model))

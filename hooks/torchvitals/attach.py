@@ -25,7 +25,7 @@ from torchvitals.frames import Snapshot
 from torchvitals.parameters import Parameters
 from torchvitals.schedule import Schedule, records
 from torchvitals.statistics import Pool
-from torchvitals.structure import Selection
+from torchvitals.structure import Selection, canonical, wrapped
 from torchvitals.units import UnitRecord
 from torchvitals_tb.schema import Manifest
 from torchvitals_tb.version import __version__
@@ -91,8 +91,9 @@ def attach_hooks(
     if on_error not in ("warn", "raise"):
         raise ValueError(f"on_error={on_error!r}: must be 'warn' or 'raise'")
     selection = Selection(include, exclude)
-    names = [name for name, _ in model.named_modules() if name] + [name for name, _ in model.named_parameters()]
-    selection.check(names)
+    inside = wrapped(model)
+    paths = [path for path, _ in (*inside.named_modules(), *inside.named_parameters()) if path]
+    selection.check([canonical(path) for path in paths])
     if os.environ.get("TORCHVITALS") == "0":
         _say_disabled()
         return Vitals(model, None, schedule, selection, {}, start_step, on_error)
@@ -227,7 +228,7 @@ class Vitals:
         self._finalizer.atexit = False
         process.watch(self._key, self)
         self._attached = True
-        self._parameters.look_up(model)
+        self._parameters.look_up(wrapped(model))
         self._arm_if_sampled()
 
     def _arm_if_sampled(self) -> None:
@@ -240,8 +241,8 @@ class Vitals:
         start = time.perf_counter()
         self._heavy = records(self._samples)
         histograms = self._heavy and self._options["histograms"]
-        self._parameters.arm(model, histograms=histograms)
-        self._capture.arm(model, histograms=histograms)
+        self._parameters.arm(wrapped(model), histograms=histograms)
+        self._capture.arm(wrapped(model), histograms=histograms)
         self._relevant.clear()
         self._scale = None
         process.run_eagerly(self, True)

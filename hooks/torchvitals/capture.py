@@ -117,16 +117,16 @@ class Capture:
         self._recalls.clear()
         self._backward_seen = False
         self._tasks.clear()
-        for name, module in model.named_modules():
-            if ".parametrizations." in f".{name}.":  # part of the module whose tensor they compute
+        for path, module in model.named_modules():
+            if ".parametrizations." in f".{path}.":  # part of the module whose tensor they compute
                 continue
             try:
-                scope = Scope(self, name, module, root=module is model)
-                self._known[name] = scope
+                scope = Scope(self, path, module, root=module is model)
+                self._known[path] = scope
                 self._handles.append(module.register_forward_pre_hook(Enter(scope)))
                 self._handles.append(module.register_forward_hook(Exit(scope), always_call=True))
             except Exception as error:  # a module that takes no hooks is not observed, and the rest is
-                self._fail(name or type(module).__name__, error)
+                self._fail(path or type(module).__name__, error)
 
     def disarm(self) -> None:
         """Takes every hook out again."""
@@ -161,7 +161,7 @@ class Capture:
             self._begin_outermost(scope)
             if not self.armed:
                 return
-            scope = self._known[scope.name]
+            scope = self._known[scope.path]
         call = _Call(scope, self._origins.of(args) if scope.layer else (), fused and self._functions is not None)
         self._scopes.append(call)
         self._hidden += scope.hides

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from torchvitals.structure import activation_of, fixed_axis, hides_functions, is_layer, limits_of
+from torchvitals.structure import activation_of, canonical, fixed_axis, hides_functions, is_layer, limits_of
 
 if TYPE_CHECKING:
     from torchvitals.capture import Capture
@@ -32,21 +32,23 @@ class Scope:
         "module_id",
         "module_type",
         "name",
+        "path",
         "root",
         "selected",
         "title",
     )
 
-    def __init__(self, capture: Capture, name: str, module: nn.Module, *, root: bool) -> None:
+    def __init__(self, capture: Capture, path: str, module: nn.Module, *, root: bool) -> None:
         self.capture = capture
         self.generation = capture.generation
-        self.name = name
+        self.path = path
+        self.name = canonical(path)
         self.root = root
         self.module_id = id(module)
         self.module_type = type(module).__name__
         self.leaf = not any(True for _ in module.children())
         self.layer = is_layer(module) and not (root and not self.leaf)
-        self.title = name or self.module_type
+        self.title = self.name or self.module_type
         self.hides = hides_functions(module)
         self.function = activation_of(module)
         self.limits = limits_of(self.function, module)

@@ -12,7 +12,7 @@ from torch.nn.parameter import is_lazy
 
 from torchvitals import statistics
 from torchvitals.statistics import Pool
-from torchvitals.structure import Selection
+from torchvitals.structure import Selection, canonical
 from torchvitals_tb.schema import Parameter
 
 
@@ -57,7 +57,8 @@ class Parameters:
         """Finds the parameters the model has now: they are replaced by sharding, and lazy ones come later."""
         self._live.clear()
         every, trainable = set(), set()
-        for name, parameter in model.named_parameters():
+        for path, parameter in model.named_parameters():
+            name = canonical(path)
             every.add(id(parameter))
             if parameter.requires_grad:
                 trainable.add(id(parameter))

@@ -80,6 +80,7 @@ def is_layer(module: nn.Module) -> bool:
     return not children or any(p is not None for p in module._parameters.values())
 
 
+_WRAPPERS: Final = frozenset(("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"))
 _CONTAINERS: Final = (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict, nn.Sequential)
 
 
@@ -160,6 +161,18 @@ def unit_axis(
     if dims < 2:
         return None
     return 1 if dims >= 4 else dims - 1
+
+
+def canonical(path: str) -> str:
+    """The path of a module or parameter without the wrappers around it, so that rows match between wrapped and not."""
+    return ".".join(part for part in path.split(".") if part not in _WRAPPERS)
+
+
+def wrapped(model: nn.Module) -> nn.Module:
+    """The model inside of what was wrapped around it for parallel or compiled running."""
+    while type(model).__name__ in ("DistributedDataParallel", "DataParallel", "OptimizedModule"):
+        model = next(model.children())
+    return model
 
 
 class Origins:

@@ -327,3 +327,16 @@ def test_before_clip_is_there_where_gradients_are_gone_at_the_end(tmp_path):
         model.zero_grad(set_to_none=True)
         vitals.advance()
     np.testing.assert_allclose(load_run(tmp_path)["parameter/grad_rms_before_clip"].values, 1.0)
+
+
+@pytest.mark.parametrize("wrap", ["compile", "DataParallel"])
+def test_names_do_not_tell_how_the_model_was_wrapped(wrap, tmp_path):
+    model, batch = fresh("residual")
+    outer = torch.compile(model, backend="eager") if wrap == "compile" else nn.DataParallel(model)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with attach_hooks(outer, tmp_path, every=1, on_error="raise", include=["conv*", "bn1"]):
+        one_step(outer, batch, "residual", optimizer)
+    run = load_run(tmp_path)
+    assert names(run) == ["conv1", "bn1", "bn1/relu", "conv2"]
+    assert run.parameters[0].name == "conv1.weight"
+    assert np.isfinite(run["gradient/rms"].values).all()

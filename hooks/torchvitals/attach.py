@@ -172,14 +172,15 @@ class Vitals:
         if not self._attached:
             return
         self._attached = False
-        if self._capture.armed and self._stepped:
-            self._finish_step()
-        self._disarm()
-        self._write_pending(wait=True)
         process.unwatch(self._key)
-        if self._finalizer is not None:
-            self._finalizer.detach()
-        self._end_writer()
+        self._finalizer.detach()
+        try:
+            if self._capture.armed and self._stepped:
+                self._finish_step()
+            self._write_pending(wait=True)
+        finally:
+            self._disarm()
+            self._end_writer()
 
     def __enter__(self) -> Vitals:
         return self

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -102,7 +102,21 @@ def complaints() -> list[str]:
 
 
 @pytest.fixture
-def page(browser: Browser, complaints: list[str]) -> Iterator[Page]:
+def serve() -> Iterator[Callable[..., TensorBoard]]:
+    """Starts a TensorBoard of a test's own. It ends after the page: a page whose server is gone complains."""
+    servers: list[TensorBoard] = []
+
+    def start(logdir: Path, *flags: str) -> TensorBoard:
+        servers.append(TensorBoard(logdir, *flags))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture
+def page(browser: Browser, complaints: list[str], serve: object) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
     page = context.new_page()
     page.set_default_timeout(15_000)

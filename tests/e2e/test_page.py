@@ -11,7 +11,7 @@ import torch
 from playwright.sync_api import Frame, Page, expect
 from torch import nn
 
-from tests.e2e.conftest import STEPS, TensorBoard
+from tests.e2e.conftest import STEPS
 from tests.synthetic import EventFile
 from torchvitals.demo import digits
 from torchvitals_tb import load_run
@@ -142,30 +142,24 @@ def test_dark_follows_tensorboard(page, tensorboard):
     frame.wait_for_function(f"{background}.backgroundColor === {before!r}")
 
 
-def test_new_steps_appear_by_themselves(page, demo, tmp_path):
+def test_new_steps_appear_by_themselves(page, serve, tmp_path):
     from torchvitals.demo import NETWORKS, train
 
     train(NETWORKS[2], tmp_path / "logs" / "live", steps=5, seed=0)
-    server = TensorBoard(tmp_path / "logs", "--load_fast", "false", "--reload_multifile", "true")
-    try:
-        server.wait_for({"live": 4})
-        frame = open_page(page, server.url, run="live", lens="gradient", table="1")
-        frame.wait_for_selector("td[data-step='4']")
-        train(NETWORKS[2], tmp_path / "elsewhere", steps=9, seed=0)
-        for file in (tmp_path / "elsewhere").iterdir():
-            shutil.copy(file, tmp_path / "logs" / "live" / (file.name + ".later"))
-        frame.wait_for_selector("td[data-step='8']", timeout=30_000)
-    finally:
-        server.stop()
+    server = serve(tmp_path / "logs", "--load_fast", "false", "--reload_multifile", "true")
+    server.wait_for({"live": 4})
+    frame = open_page(page, server.url, run="live", lens="gradient", table="1")
+    frame.wait_for_selector("td[data-step='4']")
+    train(NETWORKS[2], tmp_path / "elsewhere", steps=9, seed=0)
+    for file in (tmp_path / "elsewhere").iterdir():
+        shutil.copy(file, tmp_path / "logs" / "live" / (file.name + ".later"))
+    frame.wait_for_selector("td[data-step='8']", timeout=30_000)
 
 
-def test_without_data_the_page_says_what_to_do(page, tmp_path):
-    server = TensorBoard(tmp_path)
-    try:
-        page.goto(server.url + "data/plugin_entry.html?name=torchvitals")
-        expect(page.locator("[data-testid=empty-state]")).to_contain_text("attach_hooks(model, writer)")
-    finally:
-        server.stop()
+def test_without_data_the_page_says_what_to_do(page, serve, tmp_path):
+    server = serve(tmp_path)
+    page.goto(server.url + "data/plugin_entry.html?name=torchvitals")
+    expect(page.locator("[data-testid=empty-state]")).to_contain_text("attach_hooks(model, writer)")
 
 
 def test_an_unknown_run_is_said(page, tensorboard, complaints):
@@ -175,7 +169,7 @@ def test_an_unknown_run_is_said(page, tensorboard, complaints):
     forgive_not_found(complaints)
 
 
-def test_names_are_text(page, tmp_path):
+def test_names_are_text(page, serve, tmp_path):
     names = ["<img src=x onerror=alert(1)>", "ü" * 300, "a/relu@3", "層"]
     layers = tuple(Layer(name, "module", "<b>Odd</b>", None, "", 0, (4, 2), 2, 1) for name in names)
     with EventFile(tmp_path / "odd") as file:
@@ -183,16 +177,13 @@ def test_names_are_text(page, tmp_path):
             vector = np.arange(1.0, 5.0, dtype=np.float32) * (step + 1)
             run = np.array([step + 1.0, step, 0.1, 1.0])
             file.write(step, {tag_of("gradient/rms"): vector, RUN_TAG: run, MANIFEST_TAG: Manifest(layers).to_json()})
-    server = TensorBoard(tmp_path)
-    try:
-        server.wait_for({"odd": 3})
-        frame = open_page(page, server.url, run="odd", lens="gradient")
-        frame.wait_for_selector("[data-testid=heatmap]")
-        rows = frame.locator("[data-testid=tree-row][data-kind=leaf]").evaluate_all("r => r.map(e => e.dataset.row)")
-        assert rows == names
-        assert frame.locator("img, b").count() == 0
-    finally:
-        server.stop()
+    server = serve(tmp_path)
+    server.wait_for({"odd": 3})
+    frame = open_page(page, server.url, run="odd", lens="gradient")
+    frame.wait_for_selector("[data-testid=heatmap]")
+    rows = frame.locator("[data-testid=tree-row][data-kind=leaf]").evaluate_all("r => r.map(e => e.dataset.row)")
+    assert rows == names
+    assert frame.locator("img, b").count() == 0
 
 
 def test_keyboard(page, tensorboard):

@@ -64,7 +64,7 @@ def attach_hooks(
         every: sample every so many steps; ``None``: the first 20 steps, then 20 per doubling, at most 1,000 apart.
         include: shell patterns on module and parameter paths; only these (with all below them) are measured.
         exclude: patterns of what is left out.
-        histograms: write histograms (on every fourth sample).
+        histograms: write histograms (on the first four samples, then every fourth).
         units: write what single units do (likewise).
         start_step: the number of the first step, where a run is resumed.
         overhead: largest share of the training time that the default schedule spends on measuring.

@@ -64,7 +64,8 @@ class Parameters:
                 trainable.add(id(parameter))
             if not self.selection(name) or is_lazy(parameter):
                 continue
-            owner = name.partition(".parametrizations.")[0] if ".parametrizations." in name else name.rpartition(".")[0]
+            outside, inside, _ = f".{name}".partition(".parametrizations.")
+            owner = outside[1:] if inside else name.rpartition(".")[0]
             found = Parameter(name, owner, tuple(parameter.shape), parameter.requires_grad)
             index = self._index.setdefault(name, len(self.rows))
             if index == len(self.rows):

@@ -142,9 +142,11 @@ def test_parametrized_layers_are_layers(tmp_path):
     from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
     model = nn.Sequential(weight_norm(nn.Linear(4, 6)), nn.ReLU(), spectral_norm(nn.Linear(6, 4)))
-    _, _, run = train(model, [torch.randn(8, 4)], tmp_path)
+    _, _, run = train(model, [torch.randn(8, 4)], tmp_path / "three")
     assert names(run) == ["0", "1", "2"]
     assert {p.layer for p in run.parameters} == {"0", "2"}
+    _, _, alone = train(weight_norm(nn.Linear(4, 6)), [torch.randn(8, 4)], tmp_path / "alone")
+    assert {p.layer for p in alone.parameters} == {""}
     assert [layer.units for layer in run.layers] == [6, 6, 4]
 
 

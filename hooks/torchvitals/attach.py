@@ -6,14 +6,11 @@ import contextlib
 import logging
 import operator
 import os
-import platform
 import time
 import weakref
-from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, Literal
 
-import numpy as np
 import torch
 from torch import nn
 from torch.optim.optimizer import Optimizer
@@ -21,18 +18,15 @@ from torch.optim.optimizer import Optimizer
 from torchvitals import process
 from torchvitals.capture import Capture
 from torchvitals.emit import Emitter
-from torchvitals.frames import Snapshot
+from torchvitals.frames import Snapshot, StepNotes
 from torchvitals.parameters import Parameters
+from torchvitals.recorder import Recorder
 from torchvitals.schedule import Schedule, records
+from torchvitals.selfcheck import SelfCheck
 from torchvitals.statistics import Pool
 from torchvitals.structure import Selection, canonical, wrapped
-from torchvitals.units import UnitRecord
-from torchvitals_tb.schema import Manifest
-from torchvitals_tb.version import __version__
 
 logger: Final = logging.getLogger("torchvitals")
-
-_IN_FLIGHT = 3  # frames on their way to the host before one is waited for
 
 
 def attach_hooks(
@@ -96,7 +90,7 @@ def attach_hooks(
     selection.check([canonical(path) for path in paths])
     if os.environ.get("TORCHVITALS") == "0":
         _say_disabled()
-        return Vitals(model, None, schedule, selection, {}, start_step, on_error)
+        return Vitals(model, None, schedule, selection, start_step, on_error)
     options = {
         "every": schedule.every,
         "include": list(selection.include),
@@ -110,7 +104,7 @@ def attach_hooks(
     before = process.monitors.get(id(model))
     if before is not None:
         before.remove()
-    vitals = Vitals(model, emitter, schedule, selection, options, start_step, on_error)
+    vitals = Vitals(model, Recorder(emitter, options), schedule, selection, start_step, on_error)
     vitals._start()
     return vitals
 
@@ -121,44 +115,37 @@ class Vitals:
     def __init__(
         self,
         model: nn.Module,
-        emitter: Emitter | None,
+        recorder: Recorder | None,
         schedule: Schedule,
         selection: Selection,
-        options: dict[str, Any],
         start_step: int,
         on_error: str,
     ) -> None:
         self._model = weakref.ref(model)
         self._key = id(model)
-        self._emitter = emitter
+        self._recorder = recorder
         self._schedule = schedule
-        self._options = options
         self._on_error = on_error
         self._first = self._step = start_step
         self._not_observed: dict[str, str] = {}
         pool = Pool()
-        self._capture = Capture(selection, pool, self._fail)
-        self._capture.on_backward = self._after_backward
-        self._capture.on_forward = self._before_forward
         self._parameters = Parameters(selection, pool)
-        self._unit_record = UnitRecord()
-        self._pending: deque[Snapshot] = deque()
-        self._samples = 0
-        self._described: Any = None
-        """What the last manifest said, to write one only when it changes."""
+        self._capture = Capture(selection, pool, self._parameters, self._fail)
+        self._capture.on_backward = self._parameters.after_backward
+        self._capture.on_forward = self._before_forward
+        self._capture.on_exception = self._after_exception
+        self._self_check = SelfCheck()
         self._paused = 0
         self._finalizer: Any = None
-        self._heavy = False
-        """The step being measured carries histograms and units."""
+        self._notes = StepNotes(start_step, heavy=False)
+        """Of the step being measured."""
         self._attached = False
         self._seconds = 0.0
-        self._begun = time.perf_counter()
         # The optimizers of one step: which hold our parameters, which of them have stepped, which are waited for.
         self._relevant: weakref.WeakKeyDictionary[Optimizer, frozenset[int]] = weakref.WeakKeyDictionary()
         self._stepped: dict[int, frozenset[int]] = {}
         self._required: frozenset[int] = frozenset()
         self._open: tuple[int, int] | None = None
-        self._scale: Any = None
 
     # What users call --------------------------------------------------------------------------------------------------
 
@@ -177,10 +164,11 @@ class Vitals:
         try:
             if self._capture.armed and self._stepped:
                 self._finish_step()
-            self._write_pending(wait=True)
+            self._write(wait=True)
         finally:
             self._disarm()
-            self._end_writer()
+            if self._recorder is not None:
+                self._try(self._recorder.close)
 
     def __enter__(self) -> Vitals:
         return self
@@ -215,9 +203,10 @@ class Vitals:
 
     def flush(self) -> None:
         """Writes what is pending and flushes the writer."""
-        if self._attached and self._emitter is not None:
-            self._write_pending(wait=True)
-            self._try(self._emitter.flush)
+        if self._attached and self._recorder is not None:
+            self._write(wait=True)
+            if self._recorder.works():
+                self._try(self._recorder.flush)
 
     # Life -------------------------------------------------------------------------------------------------------------
 
@@ -233,25 +222,50 @@ class Vitals:
         self._arm_if_sampled()
 
     def _arm_if_sampled(self) -> None:
+        if self._recorder is not None and not self._paused and self._model() is not None:
+            measuring, training = self._seconds + self._capture.seconds, self._recorder.training_seconds()
+            if self._schedule.samples(self._step - self._first, measuring, training):
+                self._arm(self._recorder)
+                return
+        self._disarm()
+
+    def _arm(self, recorder: Recorder) -> None:
         model = self._model()
-        training = time.perf_counter() - self._begun
-        measuring = self._seconds + self._capture.seconds
-        if model is None or self._paused or not self._schedule.samples(self._step - self._first, measuring, training):
-            self._disarm()
+        if model is None:
             return
         start = time.perf_counter()
-        self._heavy = records(self._samples)
-        histograms = self._heavy and self._options["histograms"]
+        heavy = records(recorder.samples)
+        self._notes = StepNotes(self._step, heavy=heavy)
+        histograms = heavy and recorder.options["histograms"]
         self._parameters.arm(wrapped(model), histograms=histograms)
-        self._capture.arm(wrapped(model), histograms=histograms)
+        self._capture.arm(wrapped(model), histograms=histograms, edges=heavy)
         self._relevant.clear()
-        self._scale = None
         process.run_eagerly(self, True)
         self._seconds += time.perf_counter() - start
 
-    def _disarm(self) -> None:
-        self._capture.disarm()
+    def _disarm(self, iterated: Any = None) -> None:
+        self._capture.disarm(iterated)
         process.run_eagerly(self, False)
+        process.forget_call(self)
+
+    def _after_exception(self, iterated: Any) -> None:
+        """What was measured of the step is not whole: it is forgotten, and measured anew from the next forward on."""
+        self._disarm(iterated)
+        model = self._model()
+        if model is not None and self._attached and not self._paused:
+            process.at_next_call(self, model)
+
+    def _resume(self, module: nn.Module, args: Any) -> None:
+        if self._recorder is not None:
+            self._arm(self._recorder)
+            self._capture.enter_now(module, args)
+
+    def _abandon(self) -> None:
+        """Ends without writing: the writer is another process's."""
+        self._attached = False
+        self._disarm()
+        if self._recorder is not None:
+            self._recorder.drop()
 
     # The step boundary ------------------------------------------------------------------------------------------------
 
@@ -270,12 +284,17 @@ class Vitals:
             return  # a step inside a step: super().step(), or an optimizer wrapped in another
         self._open = (id(optimizer), process.step_frame())
         if id(optimizer) in self._stepped:  # it steps again while another of the model's optimizers has not stepped
-            self._finish_step()
+            self._finish_step(whole=False)
         if self._capture.armed:
             start = time.perf_counter()
             held = [p for group in optimizer.param_groups for p in group["params"]]
-            self._parameters.before_step(held, gradients=not closure)
-            self._scale = process.loss_scale()
+            self._notes.loss_scale = scale = process.loss_scale()
+            # An optimizer that unscales by itself finds what it needs for it in these.
+            inside = scale is not None
+            self._parameters.before_step(
+                held, gradients=not closure, scale=getattr(optimizer, "grad_scale", None) if inside else None
+            )
+            self._notes.skipped.append(inside and getattr(optimizer, "found_inf", False))
             self._seconds += time.perf_counter() - start
 
     def _after_step(self, optimizer: Optimizer, closure: bool) -> None:
@@ -297,10 +316,19 @@ class Vitals:
             else:  # an optimizer that steps inside backward: the layers before it still await their gradients
                 torch.autograd.Variable._execution_engine.queue_callback(lambda: self._try(self._finish_step))
 
+    def _skip_step(self, optimizer: Any) -> None:
+        """A ``GradScaler`` has found gradients that are not finite, and does not call the optimizer."""
+        self._before_step(optimizer, closure=False)
+        self._notes.skipped.append(True)
+        self._after_step(optimizer, closure=False)
+
     def _complete(self) -> bool:
         if self._required and self._required <= self._stepped.keys():
             return True
-        return self._parameters.all_trainable_in(set().union(*self._stepped.values()))
+        return not self._parameters.trainable_outside(self._stepped_parameters())
+
+    def _stepped_parameters(self) -> set[int]:
+        return set().union(*self._stepped.values())
 
     def _before_forward(self) -> None:
         """A forward begins while armed. The first step is over then, if not all that it waits for has come.
@@ -308,84 +336,43 @@ class Vitals:
         From then on the optimizers that stepped in it decide, whether a step is sampled or not.
         """
         if self._stepped and not self._required:
-            self._finish_step()
+            self._finish_step(whole=False)
 
-    def _after_backward(self) -> None:
-        self._parameters.after_backward()
+    def _finish_step(self, *, whole: bool = True) -> None:
+        """Ends the current step and gets ready for the next.
 
-    def _finish_step(self) -> None:
-        """Ends the current step and gets ready for the next."""
+        Args:
+            whole: all optimizers that are to step have done so, as far as can be told.
+        """
         start = time.perf_counter()
         measured = self._capture.seconds
+        if self._capture.armed and self._recorder is not None:
+            self._try(self._collect, self._recorder, whole)
         self._required = frozenset(self._stepped)
         self._stepped.clear()
-        if self._capture.armed:
-            self._try(self._collect)
         self._step += 1
-        if self._pending:
-            self._write_pending()
+        self._write()
         self._seconds += time.perf_counter() - start - (self._capture.seconds - measured)
         if self._attached:
             self._arm_if_sampled()
 
-    # From rows to the file --------------------------------------------------------------------------------------------
-
-    def _collect(self) -> None:
+    def _collect(self, recorder: Recorder, whole: bool) -> None:
         self._parameters.rest()
-        snapshot = Snapshot(self._step, self._capture, self._parameters, self._scale, heavy=self._heavy)
-        if snapshot.layers or snapshot.parameters:
-            self._pending.append(snapshot)
+        self._self_check.after_step(self._capture, self._parameters, self._stepped_parameters(), whole=whole)
+        self._notes.not_observed = self._not_observed
+        self._notes.self_check = self._self_check.names()
+        recorder.add(Snapshot(self._notes, self._capture, self._parameters))
 
-    def _write_pending(self, *, wait: bool = False) -> None:
-        while self._pending and (wait or len(self._pending) > _IN_FLIGHT or self._pending[0].ready()):
-            snapshot = self._pending.popleft()
-            self._try(self._write, snapshot)
-
-    def _write(self, snapshot: Snapshot) -> None:
-        if self._emitter is None:
+    def _write(self, *, wait: bool = False) -> None:
+        recorder = self._recorder
+        if recorder is None or not recorder.works():
             return
-        self._samples += 1
-        training = time.perf_counter() - self._begun
-        run = np.array([self._samples, snapshot.step, self._seconds + self._capture.seconds, training])
-        described = (snapshot.layers, snapshot.parameters, len(self._capture.edges), len(self._not_observed))
-        manifest = self._describe(snapshot) if described != self._described else None
-        frame = snapshot.frame(self._unit_record, run, manifest)
-        if not self._options["units"]:
-            frame.units = None
-        try:
-            self._emitter.write(frame, tuple(snapshot.layers), tuple(snapshot.parameters))
-        except Exception as error:
-            if self._on_error == "raise":
-                raise
-            logger.warning("torchvitals stops recording at step %d: %s", snapshot.step, error)
-            emitter, self._emitter = self._emitter, None
-            self._pending.clear()
+        self._try(recorder.write, self._seconds + self._capture.seconds, wait=wait)
+        if not recorder.works():
+            if self._on_error == "raise" and recorder.failure is not None:
+                raise recorder.failure
+            logger.warning("torchvitals stops recording at step %d: %s", self._step, recorder.failure)
             self.remove()
-            with contextlib.suppress(Exception):  # it has just failed; this is for its thread's sake
-                emitter.close()
-            return
-        self._described = described
-
-    def _describe(self, snapshot: Snapshot) -> str:
-        return Manifest(
-            layers=tuple(snapshot.layers),
-            parameters=tuple(snapshot.parameters),
-            edges=tuple(sorted(e for e in self._capture.edges if max(e) < len(snapshot.layers))),
-            options=self._options,
-            versions={"torchvitals": __version__, "torch": torch.__version__, "python": platform.python_version()},
-            not_observed=dict(self._not_observed),
-        ).to_json()
-
-    def _abandon(self) -> None:
-        """Ends without writing: the writer is another process's."""
-        self._attached = False
-        self._disarm()
-        self._pending.clear()
-
-    def _end_writer(self) -> None:
-        if self._emitter is not None:
-            self._try(self._emitter.flush)
-            self._try(self._emitter.close)
 
     # Failure ----------------------------------------------------------------------------------------------------------
 
@@ -396,9 +383,9 @@ class Vitals:
             self._not_observed[where] = f"{type(error).__name__}: {error}"
             logger.warning("torchvitals does not observe %s: %s: %s", where, type(error).__name__, error)
 
-    def _try(self, call: Any, *args: Any) -> None:
+    def _try(self, call: Any, *args: Any, **options: Any) -> None:
         try:
-            call(*args)
+            call(*args, **options)
         except Exception as error:
             self._fail("the run", error)
 

@@ -3,39 +3,53 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from torchvitals import statistics
+from torchvitals.checkpoint import Regions
+from torchvitals.dataflow import Graph, Origins, Rows
 from torchvitals.functional import Functions, activation_called, caller
-from torchvitals.hooks import AfterBackward, Enter, Exit, Gradient, Scope
+from torchvitals.hooks import AfterBackward, Enter, Exit, Gradient, Scope, frame_of_call
+from torchvitals.parameters import Parameters
+from torchvitals.process import is_running
 from torchvitals.statistics import Pool, Scratch, UnitSums
-from torchvitals.structure import Origins, Selection, limits_of, output_of, tensors, unit_axis
+from torchvitals.structure import Selection, limits_of, outputs_of, unit_axis
 from torchvitals_tb.schema import Layer
+
+
+class GradientSums:
+    """What was summed up of the gradients with respect to outputs of one layer."""
+
+    __slots__ = ("bins", "elements", "sums")
+
+    def __init__(self, scratch: Scratch) -> None:
+        self.sums = scratch.sums()
+        self.elements = 0
+        self.bins: Any = None
+
+    def add(self, x: Tensor, missing: int, scratch: Scratch, *, histograms: bool) -> None:
+        statistics.add_values(self.sums, x, scratch, subnormal=True)
+        if histograms and self.bins is None:
+            self.bins = statistics.count_bins(x, scratch)
+        self.sums[statistics.ZEROS] += missing
+        self.elements += x.numel() + missing
 
 
 class Row:
     """What was summed up for one layer in the current step."""
 
     __slots__ = (
-        "activation",
-        "activation_bins",
-        "elements",
-        "gradient",
-        "gradient_bins",
-        "gradient_elements",
-        "layer",
-        "limits",
-        "scratch",
-        "title",
-        "units",
-    )
+        "activation", "activation_bins", "elements", "expects_gradient", "gradient", "layer", "limits", "scratch",
+        "side_gradient", "title", "units",
+    )  # fmt: skip
 
     def __init__(self, layer: Layer, title: str, limits: statistics.Limits) -> None:
         self.layer = layer
@@ -46,21 +60,25 @@ class Row:
     def begin(self, scratch: Scratch) -> None:
         self.scratch = scratch
         self.activation = scratch.sums()
-        self.gradient = scratch.sums()
         self.elements = 0
-        self.gradient_elements = 0
         self.activation_bins: Any = None
-        self.gradient_bins: Any = None
+        self.gradient = GradientSums(scratch)
+        self.side_gradient: GradientSums | None = None
+        """Of further outputs, such as the state of an LSTM: it counts where the loss does not use the first one."""
+        self.expects_gradient = False
         self.units = None
         if self.layer.units is not None:
             self.units = UnitSums(scratch.zeros(self.layer.units), scratch.zeros(self.layer.units))
+
+    def used_gradient(self) -> GradientSums:
+        return self.side_gradient if self.side_gradient is not None and not self.gradient.elements else self.gradient
 
 
 class _Call(NamedTuple):
     """One module call that has not ended."""
 
     scope: Scope
-    fed_by: tuple[int, ...]
+    fed_by: Rows
     fused: bool
     """Runs as one kernel, in which no function is seen."""
 
@@ -72,23 +90,33 @@ class Capture:
     known by name and by the identity they had when armed, never held.
     """
 
-    def __init__(self, selection: Selection, pool: Pool, fail: Callable[[str, BaseException], None]) -> None:
+    def __init__(
+        self, selection: Selection, pool: Pool, parameters: Parameters, fail: Callable[[str, BaseException], None]
+    ) -> None:
         self.selection = selection
         self.rows: list[Row] = []
-        self.edges: set[tuple[int, int]] = set()
+        self._edges: set[tuple[int, int]] = set()
+        self._known_edges: frozenset[tuple[int, int]] = frozenset()
         self.seconds = 0.0
         """Time spent in hooks since the capture was made."""
         self.on_backward: Callable[[], None] = lambda: None
         """Called once at the end of every backward pass of an armed step."""
         self.on_forward: Callable[[], None] = lambda: None
         """Called before every recorded forward of an armed step; it may end the step and arm the next one."""
+        self.on_exception: Callable[[Any], None] = lambda iterated: None
+        """Called when an exception ended a forward or a backward pass: what was summed up is not a whole step. Gets
+        the dictionary of hooks that PyTorch is going through, if any."""
         self.generation = 0
         self.armed = False
         self.histograms = False
         self._fail = fail
         self._index: dict[tuple[str, str, int], int] = {}
         self._pool = pool
+        self._parameters = parameters
         self._origins = Origins()
+        self._graph = Graph()
+        self._regions = Regions()
+        self._edges_wanted = False
         self._known: dict[str, Scope] = {}
         self._handles: list[Any] = []
         self._leaf_handles: list[Any] = []
@@ -96,44 +124,76 @@ class Capture:
         self._recording = False
         self._recomputing = False
         self._backward_seen = False
-        self._tasks: set[int] = set()
+        self._passes: dict[int, bool] = {}
+        """Backward passes of the step: whether they reach the model's parameters."""
+        self._running_passes = 0
         self._calls: dict[tuple[str, str], int] = {}
-        self._recalls: dict[tuple[str, str], int] = {}
         self._functions: Functions | None = None
         self._hidden = 0
         self._thread = 0
+        self._frame = 0
+        self._handled: int | None = None
         self._active: set[int] = set()
 
     # Arming -----------------------------------------------------------------------------------------------------------
 
-    def arm(self, model: nn.Module, *, histograms: bool) -> None:
-        """Installs the hooks for one step and clears the rows."""
+    def arm(self, model: nn.Module, *, histograms: bool, edges: bool) -> None:
+        """Installs the hooks for one step and clears the rows.
+
+        Args:
+            model: the module whose calls are recorded.
+            histograms: also count histograms.
+            edges: also find out which rows feed which.
+        """
         self.disarm()
         self.armed = True
         self.generation += 1
         self.histograms = histograms
-        self._active.clear()
-        self._calls.clear()
-        self._recalls.clear()
-        self._backward_seen = False
-        self._tasks.clear()
+        self._edges_wanted = edges
+        self._clear_rows()
+        quiet: set[str] = set()
         for path, module in model.named_modules():
             if ".parametrizations." in f".{path}.":  # part of the module whose tensor they compute
                 continue
             try:
                 scope = Scope(self, path, module, root=module is model)
                 self._known[path] = scope
+                scope.expected = path.rpartition(".")[0] not in quiet
+                if not scope.expected or scope.calls_no_modules:
+                    quiet.add(path)
                 self._handles.append(module.register_forward_pre_hook(Enter(scope)))
                 self._handles.append(module.register_forward_hook(Exit(scope), always_call=True))
             except Exception as error:  # a module that takes no hooks is not observed, and the rest is
                 self._fail(path or type(module).__name__, error)
 
-    def disarm(self) -> None:
-        """Takes every hook out again."""
+    def _clear_rows(self) -> None:
+        self._active.clear()
+        self._calls.clear()
+        self._graph.clear()
+        self._passes.clear()
+        self._running_passes = 0
+        self._backward_seen = False
+
+    def enter_now(self, module: nn.Module, args: Any) -> None:
+        """For a call that had begun before the hooks went in."""
+        for scope in self._known.values():
+            if scope.module_id == id(module):
+                Enter(scope)(module, args)
+
+    def disarm(self, iterated: Any = None) -> None:
+        """Takes every hook out again.
+
+        Args:
+            iterated: a dictionary of hooks that PyTorch is going through. A hook of ours in the middle of it stays,
+                and does nothing, until the next time.
+        """
         self.armed = False
-        for handle in (*self._handles, *self._leaf_handles):
-            handle.remove()
-        self._handles.clear()
+        handles, self._handles = [*self._handles, *self._leaf_handles], []
+        for handle in handles:
+            if iterated is not None and handle.hooks_dict_ref() is iterated and next(reversed(iterated)) != handle.id:
+                self._handles.append(handle)
+            else:
+                handle.remove()
         self._known.clear()
         self._leaf_handles.clear()
         self._origins.clear()
@@ -143,6 +203,22 @@ class Capture:
     def begun(self) -> bool:
         """Whether the current step has numbers already."""
         return bool(self._active)
+
+    @property
+    def edges(self) -> frozenset[tuple[int, int]]:
+        """Dataflow between rows found so far: (producer, consumer). The same object until there are more."""
+        if len(self._known_edges) != len(self._edges):
+            self._known_edges = frozenset(self._edges)
+        return self._known_edges
+
+    def never_called(self) -> set[str]:
+        """Layers that no call of the current step ran."""
+        return {s.title for s in self._known.values() if s.layer and s.selected and s.expected and not s.called}
+
+    def without_gradient(self) -> set[str]:
+        """Names of rows of the current step whose output needs a gradient and got none."""
+        rows = (self.rows[i] for i in self._active)
+        return {r.layer.name for r in rows if r.expects_gradient and not r.used_gradient().elements}
 
     def ran(self, row: int) -> bool:
         """Whether the row has numbers of the current step."""
@@ -154,24 +230,27 @@ class Capture:
         if self._scopes:
             if threading.get_ident() != self._thread:
                 return
-            if scope.root or self._scopes[0].scope is scope:
+            again = scope.root or self._scopes[0].scope is scope
+            if again and not is_running(self._frame, frame_of_call().f_back):
                 # The forward before ended without a word: an interrupt from the keyboard calls no hook.
                 self._end_outermost()
+                self._clear_rows()
         if not self._scopes:
             self._begin_outermost(scope)
             if not self.armed:
                 return
             scope = self._known[scope.path]
+        scope.called = True
         call = _Call(scope, self._origins.of(args) if scope.layer else (), fused and self._functions is not None)
         self._scopes.append(call)
         self._hidden += scope.hides
         if call.fused and self._functions is not None:
             self._functions.stop()
 
-    def leave(self, scope: Scope, output: Any) -> None:
+    def leave(self, scope: Scope, output: Any, hooks: Any) -> None:
         if not self._scopes or threading.get_ident() != self._thread:
             return
-        fed_by: tuple[int, ...] = ()
+        fed_by: Rows = ()
         while self._scopes:
             call = self._scopes.pop()
             fed_by = call.fed_by
@@ -180,13 +259,19 @@ class Capture:
                 self._functions.start()
             if call.scope is scope:
                 break
-        if output is not None and scope.layer and (self._recording or self._recomputing):
+        if output is not None and scope.layer and scope.selected and self._recomputing:
+            self._record_again(output, lambda row: row.title == scope.title)
+        elif output is not None and scope.layer and self._recording:
             if scope.selected:
                 self._record(scope.title, "", scope, None, output, fed_by)
             else:
-                self._set_origin(output, ())  # not by what came before: a function after it is not fed by that
+                self._origins.set(output, ())  # not by what came before: a function after it is not fed by that
         if not self._scopes:
+            failed = output is None and _exception() != self._handled
             self._end_outermost()
+            # In a backward pass it may be checkpointing that has computed enough; that pass tells if it fails.
+            if failed and torch._C._current_graph_task_id() == -1:
+                self.on_exception(hooks)
 
     def _begin_outermost(self, scope: Scope) -> None:
         self._thread = threading.get_ident()
@@ -197,13 +282,14 @@ class Capture:
             if not self.armed:
                 return
         self._recording = usable and not in_backward
-        self._recomputing = usable and in_backward
+        self._recomputing = usable and in_backward and self._regions.begin_again()
+        self._handled = _exception()
         if self._recording and (scope.root or self._backward_seen):
             self._calls.clear()
-            self._recalls.clear()
             self._origins.clear()
             self._backward_seen = False
-        if self._recording:
+        if self._recording or self._recomputing:
+            self._frame = id(frame_of_call())
             self._functions = Functions(self._function_called)
             self._functions.start()
 
@@ -217,41 +303,53 @@ class Capture:
 
     # One row ----------------------------------------------------------------------------------------------------------
 
-    def _record(
-        self, title: str, function: str, scope: Scope, source: str | None, output: Any, fed_by: tuple[int, ...]
-    ) -> None:
-        out = output_of(output)
-        counters = self._calls if self._recording else self._recalls
-        call = counters.get((title, function), 0)
-        counters[title, function] = call + 1
+    def _record(self, title: str, function: str, scope: Scope, source: str | None, output: Any, fed_by: Rows) -> None:
+        out, *others = outputs_of(output) or (None,)
+        call = self._calls.get((title, function), 0)
+        self._calls[title, function] = call + 1
         if out is None or not statistics.measurable(out):
-            self._set_origin(output, fed_by)
-            return
-        index = self._index.get((title, function, call))
-        if index is None and not self._recording:  # a recomputation shows no layer that the forward did not
+            self._origins.set(output, fed_by)
             return
         x, missing = statistics.dense(statistics.local(out))
         scratch = self._pool(x.device)
+        index = self._index.get((title, function, call))
         if index is None:
             index = self._new_row(title, function, call, scope, source, out, fed_by)
         row = self.rows[index]
-        for before in fed_by:
-            if before != index:
-                self.edges.add((before, index))
-        self._set_origin(output, (index,))
+        if self._edges_wanted:
+            self._edges.update((before, index) for before in self._graph.feeding(out, fed_by) if before != index)
+            self._graph.mark(index, output)
+        self._origins.set(output, (index,))
+        self._regions.add(index)
         if index not in self._active:
             self._active.add(index)
             row.begin(scratch)
-        if self._recording:
-            self._add_activation(row, x, out.shape, scope, fed_by)
-            row.activation[statistics.ZEROS] += missing
-            row.elements += missing
-        if out.requires_grad and torch.is_grad_enabled():
-            handle = out.register_hook(Gradient(self, index))
+        self._add_activation(row, x, out.shape, scope, fed_by)
+        row.activation[statistics.ZEROS] += missing
+        row.elements += missing
+        self._expect_gradients(index, out, others)
+
+    def _record_again(self, output: Any, fits: Callable[[Row], bool]) -> None:
+        """The part of a row that a recomputation in the backward pass brings: the gradient."""
+        index = self._regions.next(lambda i: fits(self.rows[i]))
+        if index is not None:
+            out, *others = outputs_of(output) or (None,)
+            if out is not None and statistics.measurable(out):
+                self._expect_gradients(index, out, others)
+
+    def _expect_gradients(self, index: int, out: Tensor, others: Iterable[Tensor]) -> None:
+        if not torch.is_grad_enabled():
+            return
+        if out.requires_grad:
+            self.rows[index].expects_gradient = True
+            handle = out.register_hook(Gradient(self, index, side=False))
             if out.is_leaf:  # a parameter or an input handed through: it outlives the step
                 self._leaf_handles.append(handle)
+        for other in others:
+            if other.requires_grad and not other.is_leaf and statistics.measurable(other):
+                other.register_hook(Gradient(self, index, side=True))
 
-    def _add_activation(self, row: Row, x: Tensor, shape: torch.Size, scope: Scope, fed_by: tuple[int, ...]) -> None:
+    def _add_activation(self, row: Row, x: Tensor, shape: torch.Size, scope: Scope, fed_by: Rows) -> None:
         units = row.units
         axis = None
         if units is not None:
@@ -264,18 +362,6 @@ class Capture:
                 row.activation_bins = statistics.count_bins(x, row.scratch)
         row.elements += x.numel()
 
-    def _add_gradient(self, index: int, gradient: Tensor) -> None:
-        row = self.rows[index]
-        if not statistics.measurable(gradient):
-            return
-        x, missing = statistics.dense(statistics.local(gradient))
-        with torch.no_grad(), _no_autocast(x.device.type):
-            statistics.add_values(row.gradient, x, row.scratch, subnormal=True)
-            if self.histograms and row.gradient_bins is None:
-                row.gradient_bins = statistics.count_bins(x, row.scratch)
-        row.gradient[statistics.ZEROS] += missing
-        row.gradient_elements += x.numel() + missing
-
     def _new_row(
         self,
         title: str,
@@ -284,7 +370,7 @@ class Capture:
         scope: Scope,
         source: str | None,
         output: Tensor,
-        fed_by: tuple[int, ...],
+        fed_by: Rows,
     ) -> int:
         kind: Literal["module", "function"] = "function" if function else "module"
         shape = statistics.local(output).shape
@@ -308,11 +394,7 @@ class Capture:
         index = self._index[title, function, call] = len(self.rows) - 1
         return index
 
-    def _set_origin(self, output: Any, rows: tuple[int, ...]) -> None:
-        for x in tensors(output):
-            self._origins.set(x, rows)
-
-    def _axis(self, scope: Scope, kind: str, shape: torch.Size, fed_by: tuple[int, ...]) -> int | None:
+    def _axis(self, scope: Scope, kind: str, shape: torch.Size, fed_by: Rows) -> int | None:
         feeder = None
         for index in reversed(fed_by):
             layer = self.rows[index].layer
@@ -331,13 +413,17 @@ class Capture:
         """Names an activation called as a function, and carries on where tensors come from."""
         if not isinstance(output, Tensor | tuple | list) or threading.get_ident() != self._thread:
             return
-        fed_by = self._origins.of((args, tuple(kwargs.values())) if kwargs else args)
         name = activation_called(function, args, kwargs)
+        if self._recomputing:
+            if name is not None and not self._hidden:
+                self._record_again(output, lambda row: row.layer.kind == "function" and row.layer.type == name)
+            return
+        fed_by = self._origins.of((args, tuple(kwargs.values())) if kwargs else args)
         if name is not None and self._hidden and self._scopes and isinstance(output, Tensor):
             self._scopes[-1].scope.inner = (weakref.ref(output), name)
         if name is None or self._hidden or not self._recording or not self._scopes:
             if fed_by:
-                self._set_origin(output, fed_by)
+                self._origins.set(output, fed_by)
             return
         scope = self._scopes[-1].scope
         # A layer that computes with its own parameters, and not through modules, feeds its functions itself.
@@ -349,13 +435,29 @@ class Capture:
 
     # Gradients --------------------------------------------------------------------------------------------------------
 
-    def after_gradient(self, index: int, gradient: Tensor) -> None:
-        self._backward_seen = True
+    def after_gradient(self, index: int, gradient: Tensor, side: bool) -> None:
         task = torch._C._current_graph_task_id()
-        if task not in self._tasks and task != -1:
-            self._tasks.add(task)
-            AfterBackward(self).queue()
-        self._add_gradient(index, gradient)
+        if task not in self._passes:
+            self._passes[task] = self._parameters.in_backward()
+            if self._passes[task] and not self._running_passes:  # else one inside another: reentrant checkpointing
+                self._running_passes += 1
+                AfterBackward(self).queue()
+        if not self._passes[task]:  # not the loss's gradient: autograd.grad with respect to something else
+            return
+        self._backward_seen = True
+        if not statistics.measurable(gradient):
+            return
+        row = self.rows[index]
+        x, missing = statistics.dense(statistics.local(gradient))
+        if side and row.side_gradient is None:
+            row.side_gradient = GradientSums(row.scratch)
+        sums = row.side_gradient if side and row.side_gradient is not None else row.gradient
+        with torch.no_grad(), _no_autocast(x.device.type):
+            sums.add(x, missing, row.scratch, histograms=self.histograms)
+
+    def after_backward(self) -> None:
+        self._running_passes -= 1
+        self.on_backward()
 
     def guarded(self, where: str, call: Callable[..., None], *args: Any) -> None:
         """Runs one of our hooks: times it, and keeps what goes wrong in it away from the training."""
@@ -370,7 +472,16 @@ class Capture:
 
 def _transformed() -> bool:
     """Whether the forward is being traced or transformed rather than run for training."""
-    return torch._C._is_tracing() or torch._C._functorch.maybe_current_level() is not None
+    if torch._C._is_tracing() or torch._C._functorch.maybe_current_level() is not None:
+        return True
+    keys = torch._C._TorchDispatchModeKey
+    return any(torch._C._get_dispatch_mode(key) is not None for key in (keys.FAKE, keys.PROXY, keys.FUNCTIONAL))
+
+
+def _exception() -> int | None:
+    """Identity of the exception that is being handled."""
+    error = sys.exc_info()[1]
+    return None if error is None else id(error)
 
 
 def _no_autocast(device: str) -> contextlib.AbstractContextManager[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from torchvitals.emit import Frame
 from torchvitals.parameters import Parameters
 from torchvitals.statistics import ABS_MAX, COLUMNS, NONFINITE, SATURATED, SUBNORMAL, ZEROS, Vector, to_float32
 from torchvitals.units import UnitRecord
-from torchvitals_tb import schema
+from torchvitals_tb import packing, schema
 from torchvitals_tb.schema import ACTIVATIONS, DORMANT_TAU
 
 Host = NDArray[Any] | None
@@ -65,24 +66,52 @@ class Fetch:
         return out
 
 
+@dataclass
+class StepNotes:
+    """What is known of a step beside the numbers of its rows."""
+
+    step: int
+    heavy: bool
+    """It carries histograms and units."""
+    loss_scale: Tensor | None = None
+    """[] what the loss was multiplied with."""
+    skipped: list[Tensor | bool] = field(default_factory=list)
+    """Of each optimizer whose step a ``GradScaler`` decided over: whether (above 0) it was skipped."""
+    not_observed: dict[str, str] = field(default_factory=dict)
+    self_check: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
 class Snapshot:
     """One sampled step as measured, on its way to the host."""
 
-    def __init__(self, step: int, capture: Capture, parameters: Parameters, scale: Any, *, heavy: bool) -> None:
-        self.step = step
+    def __init__(self, notes: StepNotes, capture: Capture, parameters: Parameters) -> None:
+        self.step = notes.step
         self.layers = [row.layer for row in capture.rows]
         self.parameters = [row.parameter for row in parameters.rows]
-        self._heavy = heavy
+        self.edges = capture.edges
+        self.not_observed = dict(notes.not_observed)
+        self.self_check = notes.self_check
+        self._heavy = notes.heavy
         self._rows: list[Row | None] = [row if capture.ran(i) else None for i, row in enumerate(capture.rows)]
-        self._elements = np.array([[r.elements, r.gradient_elements] if r else [0, 0] for r in self._rows]).T
+        gradients = [row.used_gradient() if row else None for row in self._rows]
+        self._elements = np.array(
+            [[r.elements, g.elements] if r and g else [0, 0] for r, g in zip(self._rows, gradients, strict=True)]
+        ).T
         self._observations = [r.units.observations if r and r.units else 0 for r in self._rows]
         self._parameter_elements = np.array(
             [[r.elements, r.gradient_elements, r.unclipped_elements, r.update_elements] for r in parameters.rows]
         ).T
-        items: list[Any] = [scale]
-        for row in self._rows:
+        scales = {id(row.scale): row.scale for row in parameters.rows if row.scale is not None}
+        self._scaled = [list(scales).index(id(row.scale)) if row.scale is not None else -1 for row in parameters.rows]
+        scalars: list[Any] = [notes.loss_scale, *notes.skipped, *scales.values()]
+        self._skips, self._scalars = len(notes.skipped), len(scalars)
+        items = scalars
+        for row, gradient in zip(self._rows, gradients, strict=True):
             units = row.units if row else None
-            items += (row.activation, row.gradient, row.activation_bins, row.gradient_bins) if row else (None,) * 4
+            if row and gradient:
+                items += (row.activation, gradient.sums, row.activation_bins, gradient.bins)
+            else:
+                items += (None,) * 4
             items += (units.fired, units.magnitude) if units else (None, None)
         for parameter in parameters.rows:
             items += (parameter.weight, parameter.gradient, parameter.unclipped, parameter.update)
@@ -92,14 +121,26 @@ class Snapshot:
     def ready(self) -> bool:
         return self._fetch.ready()
 
-    def frame(self, units: UnitRecord, run: NDArray[np.float64], manifest: str | None) -> Frame:
-        """The vectors to write."""
-        first, *arrays = self._fetch.arrays()
-        scale = 1.0 if first is None else float(first)
+    def frame(self, units: UnitRecord, counters: NDArray[np.float64], manifest: str | None) -> Frame:
+        """The vectors to write.
+
+        Args:
+            units: what single units did since the last record; this step is added.
+            counters: the first of `schema.RUN_FIELDS`; those of the step itself are added.
+            manifest: to write with it.
+        """
+        arrays = self._fetch.arrays()
+        loss_scale, *rest = arrays[: self._scalars]
+        scale = 1.0 if loss_scale is None else float(loss_scale)
+        skipped = any(bool(flag) for flag in rest[: self._skips])
+        scales = [*(float(s) for s in rest[self._skips :] if s is not None), 1.0]  # the last, -1, is of most rows
+        parameter_scale = np.array([scales[i] for i in self._scaled])
+        arrays = arrays[self._scalars :]
         split = 6 * len(self.layers)
         layer_columns = [arrays[i:split:6] for i in range(6)]
         parameter_columns = [arrays[split + i :: 6] for i in range(6)]
-        values = self._layer_statistics(layer_columns, scale) | self._parameter_statistics(parameter_columns, scale)
+        values = self._layer_statistics(layer_columns, scale)
+        values |= self._parameter_statistics(parameter_columns, scale, parameter_scale)
         for i, (fired, magnitude) in enumerate(zip(*layer_columns[4:], strict=True)):
             if fired is not None and magnitude is not None and self._observations[i]:
                 units.add(i, fired, magnitude, self._observations[i])
@@ -107,12 +148,14 @@ class Snapshot:
             step=self.step,
             manifest=manifest,
             statistics={name: to_float32(values[name]) for name in schema.STATISTICS},
-            run=run,
-            scalars=self._scalars(values),
+            run=np.concatenate([counters, [float(skipped), np.nan if loss_scale is None else scale]]),
+            scalars=self._scalars_of(values),
         )
         if self._heavy:
             columns = (layer_columns[2], layer_columns[3], parameter_columns[4], parameter_columns[5])
             stacked = {kind: _stack_bins(column) for kind, column in zip(schema.HISTOGRAMS, columns, strict=True)}
+            stacked["gradient"] = packing.rescaled(stacked["gradient"], np.full(len(self.layers), scale))
+            stacked["weight_gradient"] = packing.rescaled(stacked["weight_gradient"], parameter_scale)
             frame.histograms = {kind: counts for kind, counts in stacked.items() if counts.any()}
             frame.units = units.take(self.layers)
         return frame
@@ -144,7 +187,9 @@ class Snapshot:
             "gradient/underflow_fraction": statistics.share(gradient, SUBNORMAL, m),
         }
 
-    def _parameter_statistics(self, columns: list[list[Host]], scale: float) -> dict[str, Vector]:
+    def _parameter_statistics(
+        self, columns: list[list[Host]], scale: float, parameter_scale: Vector
+    ) -> dict[str, Vector]:
         weight, gradient, unclipped, update = (_stack(column) for column in columns[:4])
         n, m, c, u = self._parameter_elements.astype(np.float64) if len(self.parameters) else np.zeros((4, 0))
         rms = statistics.moments(weight, n)[2]
@@ -154,16 +199,16 @@ class Snapshot:
         return {
             "parameter/rms": rms,
             "parameter/abs_max": np.where(n > 0, weight[:, ABS_MAX], np.nan),
-            "parameter/grad_rms": statistics.moments(gradient, m)[2],
+            "parameter/grad_rms": statistics.moments(gradient, m)[2] / parameter_scale,
             "parameter/grad_rms_before_clip": statistics.moments(unclipped, c)[2] / scale,
-            "parameter/grad_abs_max": np.where(m > 0, gradient[:, ABS_MAX], np.nan),
+            "parameter/grad_abs_max": np.where(m > 0, gradient[:, ABS_MAX], np.nan) / parameter_scale,
             "parameter/grad_zero_fraction": statistics.share(gradient, ZEROS, m),
             "parameter/grad_nonfinite_fraction": statistics.share(gradient, NONFINITE, m),
             "parameter/update_rms": update_rms,
             "parameter/update_ratio": ratio,
         }
 
-    def _scalars(self, values: dict[str, Vector]) -> dict[str, float]:
+    def _scalars_of(self, values: dict[str, Vector]) -> dict[str, float]:
         out: dict[str, float] = {}
         n = np.array([math.prod(p.shape) for p in self.parameters], dtype=np.float64)
         for tag, name in (("vitals/grad_norm", "parameter/grad_rms"), ("vitals/weight_norm", "parameter/rms")):

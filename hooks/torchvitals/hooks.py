@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,10 @@ class Scope:
     """What is known of one module while armed. Decided once, so that the hooks have nothing left to ask."""
 
     __slots__ = (
+        "called",
+        "calls_no_modules",
         "capture",
+        "expected",
         "fixed_axis",
         "function",
         "generation",
@@ -57,6 +61,10 @@ class Scope:
         # These run as one fused kernel where nothing needs a gradient, unless a function mode is on.
         fusing = (nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerEncoder)
         self.may_be_fused = isinstance(module, fusing)
+        self.calls_no_modules = isinstance(module, nn.MultiheadAttention) or (self.may_be_fused and not module.training)
+        self.expected = True
+        """That it is called; inside of attention and of fused layers nothing is."""
+        self.called = False
         self.inner: tuple[weakref.ref[Tensor], str] | None = None
         """The last activation called inside, of a module that hides those, and what it gave."""
 
@@ -78,8 +86,10 @@ class _Hook:
 
     def is_live(self, module: nn.Module) -> bool:
         scope = self.scope
-        # Replicas of DataParallel share the dictionary of hooks, in other threads.
-        return id(module) == scope.module_id and scope.capture.armed and scope.generation == scope.capture.generation
+        if not (scope.capture.armed and scope.generation == scope.capture.generation):
+            return False
+        # Replicas of DataParallel share the dictionary of hooks. The model itself is not called then.
+        return id(module) == scope.module_id or bool(getattr(module, "_is_replica", False))
 
 
 class Enter(_Hook):
@@ -102,34 +112,38 @@ class Exit(_Hook):
     def __call__(self, module: nn.Module, args: Any, output: Any) -> None:
         if not torch.compiler.is_compiling() and self.is_live(module):
             scope = self.scope
-            scope.capture.guarded(scope.title, scope.capture.leave, scope, output)
+            scope.capture.guarded(scope.title, scope.capture.leave, scope, output, module._forward_hooks)
 
 
 class Gradient:
     """Tensor hook on a layer's output."""
 
-    __slots__ = ("capture", "generation", "index")
+    __slots__ = ("capture", "generation", "index", "side")
 
-    def __init__(self, capture: Capture, index: int) -> None:
+    def __init__(self, capture: Capture, index: int, *, side: bool) -> None:
         self.capture = capture
         self.index = index
+        self.side = side
+        """It is not the output the layer is measured by."""
         self.generation = capture.generation
 
     def __call__(self, gradient: Tensor) -> None:
         capture = self.capture
         if capture.armed and capture.generation == self.generation:
-            capture.guarded(capture.rows[self.index].layer.name, capture.after_gradient, self.index, gradient)
+            name = capture.rows[self.index].layer.name
+            capture.guarded(name, capture.after_gradient, self.index, gradient, self.side)
 
 
 class AfterBackward:
-    """Callback at the end of a backward pass."""
+    """Callback at the end of a backward pass. PyTorch drops it uncalled when the pass raises."""
 
-    __slots__ = ("again", "capture", "generation")
+    __slots__ = ("again", "capture", "done", "generation")
 
     def __init__(self, capture: Capture) -> None:
         self.capture = capture
         self.generation = capture.generation
         self.again = True
+        self.done = False
 
     def queue(self) -> None:
         torch.autograd.Variable._execution_engine.queue_callback(self)
@@ -138,8 +152,28 @@ class AfterBackward:
         if self.again:  # DistributedDataParallel hands over the averaged gradients in a callback queued after this one
             self.again = False
             self.queue()
-        elif self.capture.armed and self.capture.generation == self.generation:
-            self.capture.guarded("backward", self.capture.on_backward)
+            return
+        self.done = True
+        if self.is_live():
+            self.capture.guarded("backward", self.capture.after_backward)
+
+    def __del__(self) -> None:
+        if not self.done and self.is_live():
+            self.capture.guarded("backward", self.capture.on_exception, None)
+
+    def is_live(self) -> bool:
+        return self.capture.armed and self.capture.generation == self.generation
+
+
+def frame_of_call() -> Any:
+    """The frame of the module call whose hook is running."""
+    frame: Any = sys._getframe(1)
+    while frame.f_code is not _CALL:
+        frame = frame.f_back
+    return frame
+
+
+_CALL: Final = nn.Module._call_impl.__code__
 
 
 def _needs_gradient(module: nn.Module) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import get_gradient_edge
 from torch.nn.parameter import is_lazy
 
 from torchvitals import statistics
@@ -20,7 +21,7 @@ class ParameterRow:
     """What was measured of one parameter in the current step."""
 
     __slots__ = (
-        "before", "elements", "gradient", "gradient_bins", "gradient_elements", "parameter", "unclipped",
+        "before", "elements", "gradient", "gradient_bins", "gradient_elements", "parameter", "scale", "unclipped",
         "unclipped_elements", "update", "update_elements", "weight", "weight_bins",
     )  # fmt: skip
 
@@ -33,6 +34,8 @@ class ParameterRow:
         self.gradient: Any = None
         self.unclipped: Any = None
         """The gradient's row at the end of the last backward, before anything was done to it."""
+        self.scale: Tensor | None = None
+        """What the gradient is still multiplied with when the optimizer gets it."""
         self.update: Any = None
         self.before: Tensor | None = None
         self.elements = self.gradient_elements = self.unclipped_elements = self.update_elements = 0
@@ -51,17 +54,18 @@ class Parameters:
         self._live: dict[int, tuple[weakref.ref[nn.Parameter], ParameterRow]] = {}
         self._pool = pool
         self._every: frozenset[int] = frozenset()
-        self._trainable: frozenset[int] = frozenset()
+        self._trainable: dict[int, tuple[str, weakref.ref[nn.Parameter]]] = {}
 
     def look_up(self, model: nn.Module) -> None:
         """Finds the parameters the model has now: they are replaced by sharding, and lazy ones come later."""
         self._live.clear()
-        every, trainable = set(), set()
+        every = set()
+        self._trainable.clear()
         for path, parameter in model.named_parameters():
             name = canonical(path)
             every.add(id(parameter))
             if parameter.requires_grad:
-                trainable.add(id(parameter))
+                self._trainable[id(parameter)] = (name, weakref.ref(parameter))
             if not self.selection(name) or is_lazy(parameter):
                 continue
             outside, inside, _ = f".{name}".partition(".parametrizations.")
@@ -73,7 +77,7 @@ class Parameters:
             elif self.rows[index].parameter != found:
                 self.rows[index].parameter = found
             self._live[id(parameter)] = (weakref.ref(parameter), self.rows[index])
-        self._every, self._trainable = frozenset(every), frozenset(trainable)
+        self._every = frozenset(every)
 
     def arm(self, model: nn.Module, *, histograms: bool) -> None:
         self.look_up(model)
@@ -85,8 +89,25 @@ class Parameters:
         """Whether one of these belongs to the model."""
         return any(id(p) in self._every for p in parameters)
 
-    def all_trainable_in(self, ids: set[int]) -> bool:
-        return self._trainable <= ids
+    def trainable_outside(self, ids: Iterable[int]) -> set[str]:
+        """Names of the parameters that need a gradient and are none of these."""
+        return {self._trainable[key][0] for key in self._trainable.keys() - set(ids)}
+
+    def in_backward(self) -> bool:
+        """Whether the running backward pass computes gradients of parameters.
+
+        It does in ``backward()`` and in ``autograd.grad`` with respect to parameters; it does not in
+        ``autograd.grad`` with respect to something else (a gradient penalty, a saliency map).
+        """
+        for _, reference in self._trainable.values():
+            parameter = reference()
+            if parameter is not None:
+                try:
+                    if torch._C._will_engine_execute_node(get_gradient_edge(parameter).node):
+                        return True
+                except RuntimeError:  # it is asked for itself, by autograd.grad
+                    return True
+        return False
 
     # Measuring --------------------------------------------------------------------------------------------------------
 
@@ -105,9 +126,16 @@ class Parameters:
                 if x.numel():
                     statistics.add_values(row.unclipped, x, scratch, zeros=False)
 
-    def before_step(self, parameters: Iterable[Any], *, gradients: bool) -> None:
-        """Weights, and gradients as the optimizer is about to use them."""
+    def before_step(self, parameters: Iterable[Any], *, gradients: bool, scale: Tensor | None = None) -> None:
+        """Weights, and gradients as the optimizer is about to use them.
+
+        Args:
+            parameters: that it holds.
+            gradients: they are there already; a closure computes them during the step.
+            scale: factor in the gradients that the optimizer takes out itself, [] on their device.
+        """
         for parameter, row in self._each(parameters):
+            row.scale = scale
             self.measure_weight(parameter, row)
             if gradients and parameter.grad is not None:
                 self._measure_gradient(parameter.grad, row)

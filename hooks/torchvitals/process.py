@@ -1,15 +1,19 @@
-"""State of the process: which models are watched, the hooks of all optimizers, and how compiled code runs meanwhile."""
+"""State of the process: which models are watched, hooks of all optimizers and loss scalers, how compiled code runs."""
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import os
 import sys
 import weakref
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor, nn
+from torch.amp.grad_scaler import GradScaler
+from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.optim.optimizer import (
     Optimizer,
     register_optimizer_step_post_hook,
@@ -36,6 +40,7 @@ def watch(key: int, vitals: Vitals) -> None:
     if not _handles:
         _handles.append(register_optimizer_step_pre_hook(torch.compiler.disable(_before_any_step)))
         _handles.append(register_optimizer_step_post_hook(torch.compiler.disable(_after_any_step)))
+        _handles.append(_WatchedScalers())
 
 
 def unwatch(key: int) -> None:
@@ -49,6 +54,8 @@ def unwatch(key: int) -> None:
 
 
 def _before_any_step(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+    if _scaled_steps:
+        _scaled_steps[-1].taken = True
     for vitals in list(monitors.values()):
         vitals._try(vitals._before_step, optimizer, _has_closure(args, kwargs))
 
@@ -71,9 +78,9 @@ def step_frame() -> int:
     return 0 if frame is None else id(frame)
 
 
-def is_running(frame_id: int) -> bool:
-    """Whether a frame is on the stack."""
-    frame: Any = sys._getframe(1)
+def is_running(frame_id: int, frame: Any = None) -> bool:
+    """Whether a frame is on the stack, at or below another one (the caller's, if none is given)."""
+    frame = frame or sys._getframe(1)
     while frame is not None and id(frame) != frame_id:
         frame = frame.f_back
     return frame is not None
@@ -83,18 +90,94 @@ def _handles_in_use() -> bool:
     return step_frame() != 0
 
 
-def loss_scale() -> Any:
-    """The factor the loss was multiplied with, where a GradScaler is calling the optimizer; read without waiting."""
-    frame: Any = sys._getframe(1)
-    for _ in range(16):
-        if frame is None:
-            break
-        if frame.f_code.co_filename.endswith("grad_scaler.py"):
-            scaler = frame.f_locals.get("self")
-            if isinstance(scaler, torch.amp.GradScaler) and scaler._scale is not None:
-                return scaler._scale.detach().clone()
-        frame = frame.f_back
-    return None
+# Loss scaling -------------------------------------------------------------------------------------------------------
+
+
+class _ScaledStep:
+    """A call of ``GradScaler.step``."""
+
+    def __init__(self, scaler: GradScaler) -> None:
+        self.scaler = scaler
+        self.taken = False
+        """An optimizer was called. One that scales by itself is called also where it then skips the step."""
+
+
+_scaled_steps: list[_ScaledStep] = []
+
+
+def loss_scale() -> Tensor | None:
+    """The factor the loss was multiplied with, where a ``GradScaler`` is calling the optimizer; read without waiting.
+
+    Returns:
+        A copy, [] on the gradients' device: the scaler changes its own afterwards.
+    """
+    scaler = _scaled_steps[-1].scaler if _scaled_steps else None
+    if scaler is None or not scaler.is_enabled() or scaler._scale is None:
+        return None
+    return scaler._scale.detach().clone()
+
+
+class _WatchedScalers:
+    """Tells of the steps that a ``GradScaler`` skips: it does not call the optimizer then, so no hook of that tells.
+
+    PyTorch offers no hook for it, so the method is wrapped while a model is watched, and put back afterwards.
+    """
+
+    def __init__(self) -> None:
+        self._original = original = GradScaler.step
+
+        @functools.wraps(original)
+        def step(scaler: GradScaler, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
+            if not monitors:
+                return original(scaler, optimizer, *args, **kwargs)
+            current = _ScaledStep(scaler)
+            _scaled_steps.append(current)
+            try:
+                result = original(scaler, optimizer, *args, **kwargs)
+                if not current.taken:
+                    for vitals in list(monitors.values()):
+                        vitals._try(vitals._skip_step, optimizer)
+                return result
+            finally:
+                _scaled_steps.remove(current)
+
+        # The optimizer inside may be compiled; this is not to be.
+        self._watching = torch.compiler.disable(step, recursive=False)
+        GradScaler.step = self._watching  # type: ignore[method-assign]
+
+    def remove(self) -> None:
+        if GradScaler.step is self._watching:  # else somebody wrapped it since, and ours stays inside and does nothing
+            GradScaler.step = self._original  # type: ignore[method-assign]
+
+
+# The next forward ---------------------------------------------------------------------------------------------------
+
+_awaited: dict[int, tuple[Vitals, frozenset[int]]] = {}
+_call_handle: Any = None
+
+
+def at_next_call(vitals: Vitals, model: nn.Module) -> None:
+    """Has ``vitals`` resume when a module of the model is called again; the model itself carries no hook for it."""
+    global _call_handle
+    _awaited[vitals._key] = vitals, frozenset(map(id, model.modules()))
+    if _call_handle is None:
+        _call_handle = register_module_forward_pre_hook(torch.compiler.disable(_before_any_call))
+
+
+def forget_call(vitals: Vitals) -> None:
+    """The call is not waited for any more."""
+    global _call_handle
+    _awaited.pop(vitals._key, None)
+    if _call_handle is not None and not _awaited:
+        handle, _call_handle = _call_handle, None
+        handle.remove()
+
+
+def _before_any_call(module: nn.Module, args: Any) -> None:
+    for vitals, modules in list(_awaited.values()):
+        if id(module) in modules:
+            forget_call(vitals)
+            vitals._try(vitals._resume, module, args)
 
 
 # Compiled code ------------------------------------------------------------------------------------------------------

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import fnmatch
-import weakref
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
 import torch
@@ -39,6 +39,7 @@ _MODULE_FUNCTIONS: Final[dict[str, str]] = {
     "LogSigmoid": "logsigmoid",
     "Tanhshrink": "tanhshrink",
 }
+_MOST_OUTPUTS: Final = 16
 _CHANNELS_FIRST: Final = ("_NormBase", "GroupNorm", "LocalResponseNorm")
 _FEATURES_LAST: Final = (
     "Linear",
@@ -108,12 +109,9 @@ def tensors(value: Any, depth: int = 4) -> Iterator[Tensor]:
             yield from tensors(getattr(value, entry.name, None), depth - 1)
 
 
-def output_of(value: Any) -> Tensor | None:
-    """The tensor a layer is measured by: the first floating one in its output."""
-    for x in tensors(value):
-        if x.is_floating_point() or x.is_complex():
-            return x
-    return None
+def outputs_of(value: Any) -> list[Tensor]:
+    """The floating tensors in a layer's output; it is measured by the first."""
+    return [x for x in islice(tensors(value), _MOST_OUTPUTS) if x.is_floating_point() or x.is_complex()]
 
 
 def fixed_axis(module: nn.Module) -> int | None:
@@ -173,29 +171,6 @@ def wrapped(model: nn.Module) -> nn.Module:
     while type(model).__name__ in ("DistributedDataParallel", "DataParallel", "OptimizedModule"):
         model = next(model.children())
     return model
-
-
-class Origins:
-    """Which rows the tensors of one forward come from, without keeping any of them alive."""
-
-    def __init__(self) -> None:
-        self._of: dict[int, tuple[weakref.ref[Tensor], tuple[int, ...]]] = {}
-
-    def clear(self) -> None:
-        self._of.clear()
-
-    def set(self, x: Tensor, rows: tuple[int, ...]) -> None:
-        self._of[id(x)] = (weakref.ref(x), rows)
-
-    def of(self, value: Any) -> tuple[int, ...]:
-        """Rows behind all tensors in a value, in execution order."""
-        rows: set[int] = set()
-        for x in tensors(value, depth=3):
-            entry = self._of.get(id(x))
-            # The address of a tensor that is gone may be another's by now.
-            if entry is not None and entry[0]() is x:
-                rows.update(entry[1])
-        return tuple(sorted(rows))
 
 
 class Selection:

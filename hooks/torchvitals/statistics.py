@@ -14,6 +14,7 @@ needed. On any other device reading a number would stop its queue, so there the 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -238,17 +239,16 @@ def add_activation(
         x_AUB = y.view(-1, y.shape[axis])
     else:
         x_AUB, others = y.view(math.prod(y.shape[:axis]), y.shape[axis], -1), (0, 2)
-    pieces = x_AUB.split(max(1, CHUNK // max(1, x_AUB[0].numel()))) if x_AUB.numel() > CHUNK else (x_AUB,)
-    for narrow in pieces:
+    for narrow, of_units in _pieces(x_AUB):
         piece = _workable(narrow, scratch)
-        _add_moments(row, piece.view(-1), scratch, centred=True)
+        _add_moments(row, piece.reshape(-1), scratch, centred=True)
         if units is None:
             row[ZEROS] += piece.numel() - _number(scratch.nonzero(piece).sum(), scratch)
         else:
             fired = scratch.nonzero(piece).sum(others)
-            units.fired += fired
+            units.fired[of_units] += fired
             row[ZEROS] += piece.numel() - (float(fired.numpy().sum()) if scratch.host else fired.sum())
-            units.magnitude += torch.abs(piece, out=scratch.like(piece)).sum(others)
+            units.magnitude[of_units] += torch.abs(piece, out=scratch.like(piece)).sum(others)
         low, high = limits
         if low is not None:
             row[SATURATED] += _number(torch.le(piece, low, out=scratch.like(piece)).sum(), scratch)
@@ -256,6 +256,23 @@ def add_activation(
             row[SATURATED] += _number(torch.ge(piece, high, out=scratch.like(piece)).sum(), scratch)
     if units is not None:
         units.observations += x.numel() // len(units.fired)
+
+
+def _pieces(x_AUB: Tensor) -> Iterator[tuple[Tensor, slice]]:
+    """Contiguous parts of at most `CHUNK` elements, and the units they hold. ``x_AUB`` may have no last axis."""
+    every = slice(None)
+    if x_AUB.numel() <= CHUNK:
+        yield x_AUB, every
+    elif x_AUB.shape[1:].numel() <= CHUNK:
+        for piece in x_AUB.split(CHUNK // x_AUB.shape[1:].numel()):
+            yield piece, every
+    else:
+        for x_UB in x_AUB.split(1):
+            at_once = max(1, CHUNK // x_UB.shape[2:].numel())
+            for start in range(0, x_UB.shape[1], at_once):
+                units = slice(start, start + at_once)
+                for piece in x_UB[:, units].split(CHUNK, dim=2) if x_UB.ndim > 2 else (x_UB[:, units],):
+                    yield piece, units
 
 
 def _number(x: Tensor, scratch: Scratch) -> Any:

@@ -54,6 +54,7 @@ def manifest(run: Run) -> Header:
             "first": int(run.steps[0]) if len(run.steps) else None,
             "last": int(run.steps[-1]) if len(run.steps) else None,
             "samples": len(run.steps),
+            "skipped": run.steps[run.counters["skipped"] > 0].tolist(),
         },
         "gaps": run.gaps._asdict(),
         "schema": {"run": run.schema_version, "reader": schema.SCHEMA_VERSION},

@@ -18,6 +18,9 @@ _OTHER_COLUMNS = 54
 """Width of all but the layer's name."""
 
 
+_SHOWN = 5  # names of what stayed silent
+
+
 class Vitals(NamedTuple):
     """One line of the table: a layer and its vital signs; ``None`` where nothing was measured."""
 
@@ -85,6 +88,12 @@ def _notes(run: Run) -> list[str]:
     notes = [printable(note) for note in run.notes]
     if run.gaps.read < run.gaps.written:
         notes.append(f"{run.gaps.read} of {run.gaps.written} sampled steps are there to be read")
+    skipped = run.steps[run.counters["skipped"] > 0]
+    if len(skipped):
+        notes.append(f"the loss scaler skipped {len(skipped)} of them, last step {skipped[-1]}")
+    for what, names in run.manifest.self_check.items():
+        shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if names[_SHOWN:] else "")
+        notes.append(printable(f"{what.replace('_', ' ')}: {shown}"))
     return notes
 
 

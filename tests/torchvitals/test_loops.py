@@ -94,11 +94,10 @@ def test_a_skipped_step_is_recorded_as_one(optimizer, clip, tmp_path):
 
 
 def test_histograms_of_gradients_are_unscaled(tmp_path):
-    for fused in (False, True):
-        run_dir = tmp_path / str(fused)
-        scaled_training(run_dir, lambda p: torch.optim.Adam(p, lr=0.01, fused=fused), steps=1)
-        scaled_training(tmp_path / "plain", lambda p: torch.optim.Adam(p, lr=0.01), steps=1, scale=1.0)
-        run, plain = load_run(run_dir), load_run(tmp_path / "plain")
+    scaled_training(tmp_path / "plain", OPTIMIZERS["foreach adam"], steps=1, scale=1.0)
+    for optimizer in ("foreach adam", "fused adam"):
+        scaled_training(tmp_path / optimizer, OPTIMIZERS[optimizer], steps=1)
+        run, plain = load_run(tmp_path / optimizer), load_run(tmp_path / "plain")
         for kind in ("gradient", "weight_gradient"):
             for row in range(2):
                 a, b = (r.histograms(kind)[0].dense(row) for r in (run, plain))

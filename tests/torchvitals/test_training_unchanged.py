@@ -54,47 +54,6 @@ def test_no_hook_on_unsampled_steps(tmp_path):
     assert not any(hook_counts(model))
 
 
-def test_unsampled_step_runs_no_operation_of_ours(tmp_path):
-    from torch.utils._python_dispatch import TorchDispatchMode
-
-    class Count(TorchDispatchMode):
-        def __init__(self):
-            super().__init__()
-            self.seen = []
-
-        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-            self.seen.append(str(func))
-            return func(*args, **(kwargs or {}))
-
-    def operations(attached):
-        model, batch = fresh("mlp")
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        vitals = attach_hooks(model, tmp_path, every=100) if attached else None
-        one_step(model, batch, "mlp", optimizer)
-        with Count() as count:
-            one_step(model, batch, "mlp", optimizer)
-        if vitals:
-            vitals.remove()
-        return count.seen
-
-    assert operations(True) == operations(False)
-
-
-def test_sampled_forward_and_backward_never_synchronise(tmp_path):
-    from torch.utils._python_dispatch import TorchDispatchMode
-
-    class Forbid(TorchDispatchMode):
-        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-            assert "_local_scalar_dense" not in str(func) and "_to_copy" not in str(func), func
-            return func(*args, **(kwargs or {}))
-
-    model, batch = fresh("residual")
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    with attach_hooks(model, tmp_path, every=1, on_error="raise"), Forbid():
-        ZOO["residual"].loss(model(*batch)).backward()
-    optimizer.zero_grad()
-
-
 def test_copies_and_files_of_an_armed_model_carry_no_live_hook(tmp_path):
     model, batch = fresh("mlp")
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)

@@ -126,7 +126,7 @@ def _newer(folder: Path) -> None:
                     schema.MANIFEST_TAG: text,
                     "new": Summary.Value(tag="torchvitals/activation/new", tensor=tensor(value), metadata=newer),
                     "rms": Summary.Value(tag="torchvitals/gradient/rms", tensor=tensor(value), metadata=newer),
-                    schema.RUN_TAG: np.array([step, step, 0.0, 0.0, 42.0]),
+                    schema.RUN_TAG: np.array([step, step, 0.0, 0.0, 0.0, 1024.0, 42.0]),
                 },
             )
 

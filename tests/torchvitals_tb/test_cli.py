@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.synthetic import EventFile, Written, write_run
 from tests.torchvitals_tb.attempts import Attempt, layer, manifest
-from torchvitals_tb import __version__, cli, load_run
+from torchvitals_tb import __version__, cli, load_run, query, schema
 from torchvitals_tb.summary import vitals
 
 
@@ -59,6 +61,23 @@ def test_vitals_are_the_last_ones_measured(tmp_path: Path) -> None:
     assert second.gradient == 1002.0625
     assert first.activation is None
     assert first.dead is None
+
+
+def test_summary_says_what_was_silent_and_skipped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    silent = {"modules_never_called": tuple(f"m{i}\x1b[31m" for i in range(7)), "layers_without_gradient": ("a",)}
+    text = replace(manifest("a", "b"), self_check=silent).to_json()
+    with EventFile(tmp_path) as file:
+        for step in range(3):
+            run = np.array([step + 1, step, 0.0, 0.0, float(step == 1), 1024.0])
+            value = np.full(2, step, dtype=np.float32)
+            file.write(step, {schema.MANIFEST_TAG: text, "torchvitals/gradient/rms": value, schema.RUN_TAG: run})
+    assert cli.main(["summary", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert "the loss scaler skipped 1 of them, last step 1" in out
+    assert "modules never called: m0" in out and "and 2 more" in out and "layers without gradient: a" in out
+    header = query.manifest(load_run(tmp_path))
+    assert header["self_check"] == silent and header["steps"]["skipped"] == [1]
 
 
 def test_summary_of_a_directory_of_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -172,3 +172,20 @@ def test_levels_out_of_range_are_refused() -> None:
     }
     with pytest.raises(ValueError, match="no such level"):
         packing.decode_units(packing._store(arrays))
+
+
+@pytest.mark.parametrize("factor", [2.0, 1024.0, 65536.0, 2.0**-7])
+def test_histograms_of_scaled_values(factor: float) -> None:
+    rng = np.random.default_rng(0)
+    values = (rng.standard_normal(4000) * 10.0 ** rng.integers(-30, 30, 4000)).astype(np.float32)
+    values = np.append(values, np.array([0, -0.0, np.inf, -np.inf, np.nan, 1e-45], dtype=np.float32))
+    with np.errstate(over="ignore"):
+        scaled = values[np.isfinite(values * factor) | ~np.isfinite(values)]
+    counts = np.bincount(packing.bin_of(scaled * np.float32(factor)), minlength=BINS)[None]
+    expected = np.bincount(packing.bin_of(scaled), minlength=BINS)
+    got = packing.rescaled(counts, np.array([factor]))[0]
+    assert got.sum() == expected.sum()
+    # Subnormal numbers do not move, whatever they were before they were scaled.
+    normal = np.r_[4:506, 516:1018]
+    assert got[normal].tolist() == expected[normal].tolist()
+    assert packing.rescaled(counts, np.ones(1)).tolist() == counts.tolist()

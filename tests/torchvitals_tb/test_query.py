@@ -52,7 +52,7 @@ def test_manifest(written: tuple[Path, Written]) -> None:
     for key in ("parameters", "edges", "statistics", "histograms", "steps", "gaps", "schema"):
         assert shape_of(payload[key]) == shape_of(example[key]), key
     assert list(payload["layers"][0]) == list(example["layers"][0])
-    assert payload["steps"] == {"first": 1, "last": 118, "samples": 40}
+    assert payload["steps"] == {"first": 1, "last": 118, "samples": 40, "skipped": []}
     assert payload["units"] is True
     nature = {layer["type"]: (layer["reaches_zero"], layer["bounded"]) for layer in payload["layers"]}
     assert nature["ReLU"] == (True, False)
@@ -64,7 +64,7 @@ def test_manifest_of_a_run_without_samples(tmp_path: Path) -> None:
     attempt = Attempt(tmp_path, 1, manifest("a"))
     attempt.file.write(1, {schema.MANIFEST_TAG: attempt.manifest.to_json()})
     payload = query.manifest(load_run(tmp_path))
-    assert payload["steps"] == {"first": None, "last": None, "samples": 0}
+    assert payload["steps"] == {"first": None, "last": None, "samples": 0, "skipped": []}
     assert payload["gaps"] == {"written": 0, "read": 0}
     assert payload["statistics"] == ()
     assert query.dead(load_run(tmp_path))[1]["steps"].shape == (0,)

@@ -89,9 +89,10 @@ class Graph:
             if node is None or (node, number) in seen:
                 continue
             seen.add((node, number))
-            marks = node.metadata.get(self._key)
+            behind = node.next_functions
+            marks = node.metadata.get(self._key) if behind else None
             if marks is not None and number in marks:
                 rows.add(marks[number])
             elif node.name() != _OPAQUE:
-                waiting.extend(node.next_functions)
+                waiting.extend(behind)
         return rows

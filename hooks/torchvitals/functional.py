@@ -10,6 +10,7 @@ from typing import Any, Final
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch._ops import HigherOrderOperator
 from torch.overrides import TorchFunctionMode, _get_current_function_mode
 
 from torchvitals_tb.schema import ACTIVATIONS
@@ -63,10 +64,19 @@ class Functions(TorchFunctionMode):
                 self.__exit__(None, None, None)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if not self._on or torch.compiler.is_compiling():
+            return func(*args, **(kwargs or {}))
+        if isinstance(func, HigherOrderOperator):
+            return _compiled(func, args, kwargs or {})
         output = func(*args, **(kwargs or {}))
-        if self._on:
-            self._called(func, args, kwargs, output)
+        self._called(func, args, kwargs, output)
         return output
+
+
+def _compiled(func: Any, args: Any, kwargs: Any) -> Any:
+    """``torch.cond``, ``flex_attention`` and their like run compiled also in eager mode, and cannot run otherwise."""
+    with torch.compiler.set_stance("default"):
+        return torch.compile(lambda *a, **k: func(*a, **k), backend="eager", fullgraph=True)(*args, **kwargs)
 
 
 def caller() -> str | None:

@@ -61,11 +61,15 @@ class SelfCheck:
         parts = [f"{key.replace('_', ' ')}: {_listed(names)}" for key, names in silent.items() if names]
         logger.log(
             logging.WARNING if matters else logging.INFO,
-            "torchvitals measured %d layers and %d parameters in its first step; %s",
-            layers,
-            len(parameters.rows),
+            "torchvitals measured %s and %s in its first step; %s",
+            _count(layers, "layer"),
+            _count(len(parameters.rows), "parameter"),
             "; ".join(parts) or "nothing expected was missing",
         )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("s" if number != 1 else "")
 
 
 def _listed(names: Set[str]) -> str:

@@ -342,3 +342,24 @@ def test_names_do_not_tell_how_the_model_was_wrapped(wrap, tmp_path):
     assert names(run) == ["conv1", "bn1", "bn1/relu", "conv2"]
     assert run.parameters[0].name == "conv1.weight"
     assert np.isfinite(run["gradient/rms"].values).all()
+
+
+def test_higher_order_operators_run_on_sampled_steps(tmp_path):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(4, 4), nn.Linear(4, 4)
+
+        def forward(self, x):
+            x = self.a(x)
+            return torch.cond(x.sum() > 0, lambda y: self.b(y) * 2, lambda y: self.b(y), (x,))
+
+    def outcome(run):
+        torch.manual_seed(0)
+        return train(Net(), [torch.randn(8, 4) for _ in range(4)], run, every=2)
+
+    bare, recorded = outcome(None), outcome(tmp_path)
+    assert bare[0] == recorded[0]
+    assert all(torch.equal(a, b) for a, b in zip(bare[1], recorded[1], strict=True))
+    assert names(recorded[2]) == ["a"] and np.isfinite(recorded[2]["gradient/rms"].values).all()
+    assert torch._dynamo.eval_frame._stance.stance == "default"

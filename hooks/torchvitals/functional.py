@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch._ops import HigherOrderOperator
-from torch.overrides import TorchFunctionMode, _get_current_function_mode
+from torch.overrides import TorchFunctionMode, _pop_mode, _push_mode
 
 from torchvitals_tb.schema import ACTIVATIONS
 
@@ -57,11 +57,14 @@ class Functions(TorchFunctionMode):
             self.__enter__()  # type: ignore[no-untyped-call]
 
     def stop(self) -> None:
-        """Leaves the mode. Where another one was entered since and not left, ours stays below it and does nothing."""
+        """Leaves the mode, also from below others that were entered since and not left."""
         if self._on:
             self._on = False
-            if _get_current_function_mode() is self:
-                self.__exit__(None, None, None)
+            above = []
+            while torch._C._len_torch_function_stack() and (mode := _pop_mode()) is not self:
+                above.append(mode)
+            for mode in reversed(above):
+                _push_mode(mode)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if not self._on or torch.compiler.is_compiling():

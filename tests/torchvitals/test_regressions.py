@@ -122,7 +122,7 @@ def test_a_mode_of_the_users_own_is_never_taken_for_ours(tmp_path):
     model = Removes()
     vitals = attach_hooks(model, tmp_path, every=1, on_error="raise")
     model(torch.randn(2, 3))
-    assert torch.empty(1).device.type == "cpu"
+    assert torch.empty(1).device.type == "cpu" and torch._C._len_torch_function_stack() == 0
 
 
 def test_the_users_compile_stance_stays(tmp_path):

@@ -131,7 +131,8 @@ class Vitals:
         pool = Pool()
         self._parameters = Parameters(selection, pool)
         self._capture = Capture(selection, pool, self._parameters, self._fail)
-        self._capture.on_backward = self._parameters.after_backward
+        self._capture.on_backward = self._after_backward
+        self._capture.on_change = self._look_up
         self._capture.on_forward = self._before_forward
         self._capture.on_exception = self._after_exception
         self._self_check = SelfCheck()
@@ -142,7 +143,7 @@ class Vitals:
         self._attached = False
         self._seconds = 0.0
         # The optimizers of one step: which hold our parameters, which of them have stepped, which are waited for.
-        self._relevant: weakref.WeakKeyDictionary[Optimizer, frozenset[int]] = weakref.WeakKeyDictionary()
+        self._relevant: weakref.WeakKeyDictionary[Optimizer, tuple[Any, frozenset[int]]] = weakref.WeakKeyDictionary()
         self._stepped: dict[int, frozenset[int]] = {}
         self._required: frozenset[int] = frozenset()
         self._open: tuple[int, int] | None = None
@@ -218,7 +219,7 @@ class Vitals:
         self._finalizer.atexit = False
         process.watch(self._key, self)
         self._attached = True
-        self._parameters.look_up(wrapped(model))
+        self._look_up()
         self._arm_if_sampled()
 
     def _arm_if_sampled(self) -> None:
@@ -269,12 +270,23 @@ class Vitals:
 
     # The step boundary ------------------------------------------------------------------------------------------------
 
+    def _look_up(self) -> None:
+        """The model may have other parameters than before."""
+        model = self._model()
+        if model is not None:
+            self._parameters.look_up(wrapped(model))
+
     def _ids_of(self, optimizer: Optimizer) -> frozenset[int]:
-        ids = self._relevant.get(optimizer)
-        if ids is None:
-            held = [p for group in optimizer.param_groups for p in group["params"]]
-            ids = frozenset(map(id, held)) if self._parameters.any_of(held) else frozenset()
-            self._relevant[optimizer] = ids
+        """Identities of what an optimizer holds; empty where it holds nothing of the model."""
+        groups = optimizer.param_groups
+        held: Any = groups[-1]["params"] if groups else ()
+        seen = (len(groups), len(held), id(held[-1]) if held else 0)
+        before, ids = self._relevant.get(optimizer, (None, frozenset()))
+        if before != seen:
+            self._look_up()
+            every = _held_by(optimizer)
+            ids = frozenset(map(id, every)) if self._parameters.any_of(every) else frozenset()
+            self._relevant[optimizer] = seen, ids
         return ids
 
     def _before_step(self, optimizer: Optimizer, closure: bool) -> None:
@@ -287,13 +299,13 @@ class Vitals:
             self._finish_step(whole=False)
         if self._capture.armed:
             start = time.perf_counter()
-            held = [p for group in optimizer.param_groups for p in group["params"]]
+            if not self._parameters.are_current(_held_by(optimizer)):
+                self._look_up()
             self._notes.loss_scale = scale = process.loss_scale()
             # An optimizer that unscales by itself finds what it needs for it in these.
             inside = scale is not None
-            self._parameters.before_step(
-                held, gradients=not closure, scale=getattr(optimizer, "grad_scale", None) if inside else None
-            )
+            factor = getattr(optimizer, "grad_scale", None) if inside else None
+            self._parameters.before_step(_held_by(optimizer), gradients=not closure, scale=factor)
             self._notes.skipped.append(inside and getattr(optimizer, "found_inf", False))
             self._seconds += time.perf_counter() - start
 
@@ -306,9 +318,11 @@ class Vitals:
         self._open = None
         if self._capture.armed:
             start = time.perf_counter()
-            held = [p for group in optimizer.param_groups for p in group["params"]]
-            self._parameters.after_step(held, gradients=closure)
+            self._parameters.after_step(_held_by(optimizer), gradients=closure)
             self._seconds += time.perf_counter() - start
+        if self._joins_the_step_before(optimizer, ids):
+            self._required |= {id(optimizer)}
+            return
         self._stepped[id(optimizer)] = ids
         if self._complete():
             if torch._C._current_graph_task_id() == -1:
@@ -327,6 +341,14 @@ class Vitals:
             return True
         return not self._parameters.trainable_outside(self._stepped_parameters())
 
+    def _joins_the_step_before(self, optimizer: Optimizer, ids: frozenset[int]) -> bool:
+        """Whether an optimizer that is new, as after unfreezing, has stepped beside one that ended the step."""
+        if not self._required or id(optimizer) in self._required or self._stepped:
+            return False
+        if self._capture.armed and self._capture.begun:
+            return False
+        return bool(self._parameters.trainable_outside(ids))
+
     def _stepped_parameters(self) -> set[int]:
         return set().union(*self._stepped.values())
 
@@ -337,6 +359,11 @@ class Vitals:
         """
         if self._stepped and not self._required:
             self._finish_step(whole=False)
+
+    def _after_backward(self) -> None:
+        if not self._parameters.are_current():
+            self._look_up()
+        self._parameters.after_backward()
 
     def _finish_step(self, *, whole: bool = True) -> None:
         """Ends the current step and gets ready for the next.
@@ -394,6 +421,10 @@ def _model_gone(vitals: weakref.ref[Vitals]) -> None:
     handle = vitals()
     if handle is not None:
         handle.remove()
+
+
+def _held_by(optimizer: Optimizer) -> list[Any]:
+    return [p for group in optimizer.param_groups for p in group["params"]]
 
 
 def _check_model(model: Any) -> None:

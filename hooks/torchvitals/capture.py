@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torchvitals import statistics
 from torchvitals.checkpoint import Regions
 from torchvitals.dataflow import Graph, Origins, Rows
-from torchvitals.functional import Functions, activation_called, caller
-from torchvitals.hooks import AfterBackward, Enter, Exit, Gradient, Scope, frame_of_call
+from torchvitals.functional import Functions, activation_called, caller, limits_called
+from torchvitals.hooks import AfterBackward, Enter, Exit, Gradient, Scope, frame_of_call, made_of
 from torchvitals.parameters import Parameters
 from torchvitals.process import is_running
 from torchvitals.statistics import Pool, Scratch, UnitSums
@@ -106,6 +106,8 @@ class Capture:
         self.on_exception: Callable[[Any], None] = lambda iterated: None
         """Called when an exception ended a forward or a backward pass: what was summed up is not a whole step. Gets
         the dictionary of hooks that PyTorch is going through, if any."""
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when modules were replaced since the step was armed."""
         self.generation = 0
         self.armed = False
         self.histograms = False
@@ -151,20 +153,43 @@ class Capture:
         self.histograms = histograms
         self._edges_wanted = edges
         self._clear_rows()
+        self._model = weakref.ref(model)
+        self._install(model, "")
+
+    def _install(self, top: nn.Module, prefix: str) -> None:
+        """Puts hooks on a module and on all in it that carry none of this step."""
         quiet: set[str] = set()
-        for path, module in model.named_modules():
+        before = {path for path in self._known if path == prefix or path.startswith(f"{prefix}." if prefix else "")}
+        for path, module in top.named_modules(prefix=prefix):
             if ".parametrizations." in f".{path}.":  # part of the module whose tensor they compute
                 continue
+            before.discard(path)
             try:
-                scope = Scope(self, path, module, root=module is model)
-                self._known[path] = scope
+                known = self._known.get(path)
+                if known is not None and known.module_id == id(module):
+                    known.made_of = made_of(module)
+                    scope = known
+                else:
+                    scope = self._known[path] = Scope(self, path, module, root=not path)
+                    exit_ = module.register_forward_hook(Exit(scope), always_call=True)
+                    scope.exit_id = exit_.id
+                    self._handles += (module.register_forward_pre_hook(Enter(scope)), exit_)
                 scope.expected = path.rpartition(".")[0] not in quiet
                 if not scope.expected or scope.calls_no_modules:
                     quiet.add(path)
-                self._handles.append(module.register_forward_pre_hook(Enter(scope)))
-                self._handles.append(module.register_forward_hook(Exit(scope), always_call=True))
             except Exception as error:  # a module that takes no hooks is not observed, and the rest is
                 self._fail(path or type(module).__name__, error)
+        for path in before:
+            del self._known[path]
+
+    def _holds(self, scope: Scope, module: nn.Module) -> bool:
+        """Whether the model still has the module where it was."""
+        if getattr(module, "_is_replica", False):
+            return scope.root  # its modules run on when another replica, which is recorded, has ended
+        at: Any = self._model()
+        for name in scope.path.split(".") if scope.path else ():
+            at = None if at is None else at._modules.get(name)
+        return at is module
 
     def _clear_rows(self) -> None:
         self._active.clear()
@@ -179,6 +204,7 @@ class Capture:
         for scope in self._known.values():
             if scope.module_id == id(module):
                 Enter(scope)(module, args)
+                return
 
     def disarm(self, iterated: Any = None) -> None:
         """Takes every hook out again.
@@ -226,7 +252,7 @@ class Capture:
 
     # One module call ------------------------------------------------------------------------------------------------
 
-    def enter(self, scope: Scope, args: Any, fused: bool) -> None:
+    def enter(self, scope: Scope, module: nn.Module, args: Any, fused: bool) -> None:
         if self._scopes:
             if threading.get_ident() != self._thread:
                 return
@@ -236,10 +262,15 @@ class Capture:
                 self._end_outermost()
                 self._clear_rows()
         if not self._scopes:
+            if not self._holds(scope, module):
+                return  # it is called for another model
             self._begin_outermost(scope)
             if not self.armed:
                 return
             scope = self._known[scope.path]
+        if self._recording and scope.module_id == id(module) and scope.made_of != made_of(module):
+            self._install(module, scope.path)
+            self.on_change()
         scope.called = True
         call = _Call(scope, self._origins.of(args) if scope.layer else (), fused and self._functions is not None)
         self._scopes.append(call)
@@ -263,7 +294,7 @@ class Capture:
             self._record_again(output, lambda row: row.title == scope.title)
         elif output is not None and scope.layer and self._recording:
             if scope.selected:
-                self._record(scope.title, "", scope, None, output, fed_by)
+                self._record(scope.title, "", scope, None, output, fed_by, scope.limits)
             else:
                 self._origins.set(output, ())  # not by what came before: a function after it is not fed by that
         if not self._scopes:
@@ -303,8 +334,19 @@ class Capture:
 
     # One row ----------------------------------------------------------------------------------------------------------
 
-    def _record(self, title: str, function: str, scope: Scope, source: str | None, output: Any, fed_by: Rows) -> None:
+    def _record(
+        self,
+        title: str,
+        function: str,
+        scope: Scope,
+        source: str | None,
+        output: Any,
+        fed_by: Rows,
+        limits: statistics.Limits,
+    ) -> None:
         out, *others = outputs_of(output) or (None,)
+        if _transformed():
+            return
         call = self._calls.get((title, function), 0)
         self._calls[title, function] = call + 1
         if out is None or not statistics.measurable(out):
@@ -314,7 +356,7 @@ class Capture:
         scratch = self._pool(x.device)
         index = self._index.get((title, function, call))
         if index is None:
-            index = self._new_row(title, function, call, scope, source, out, fed_by)
+            index = self._new_row(title, function, call, scope, source, out, fed_by, limits)
         row = self.rows[index]
         if self._edges_wanted:
             self._edges.update((before, index) for before in self._graph.feeding(out, fed_by) if before != index)
@@ -371,10 +413,13 @@ class Capture:
         source: str | None,
         output: Tensor,
         fed_by: Rows,
+        limits: statistics.Limits,
     ) -> int:
         kind: Literal["module", "function"] = "function" if function else "module"
         shape = statistics.local(output).shape
         name = title + ("/" + function if function else "") + (f"@{call}" if call else "")
+        while any(row.layer.name == name for row in self.rows):  # a module's own name may look like one of these
+            name += "'"
         axis = self._axis(scope, kind, shape, fed_by)
         activation = function or scope.function or scope.inner_function(output)
         layer = Layer(
@@ -389,20 +434,19 @@ class Capture:
             unit_axis=axis,
             source=source,
         )
-        limits = scope.limits if scope.function and not function else limits_of(activation, None)
+        if not function and not scope.function:
+            limits = limits_of(activation, None)
         self.rows.append(Row(layer, title + ("/" + function if function else ""), limits))
         index = self._index[title, function, call] = len(self.rows) - 1
         return index
 
     def _axis(self, scope: Scope, kind: str, shape: torch.Size, fed_by: Rows) -> int | None:
-        feeder = None
-        for index in reversed(fed_by):
-            layer = self.rows[index].layer
-            if layer.units is not None and layer.unit_axis is not None:
-                feeder = (len(layer.shape) - layer.unit_axis, layer.units)
-                break
+        behind = (self.rows[index].layer for index in reversed(fed_by))
+        feeder = next((layer for layer in behind if layer.units is not None), None)
         pointwise = kind == "function" or scope.function is not None
-        return unit_axis(None if kind == "function" else scope.fixed_axis, shape, feeder, pointwise=pointwise)
+        if kind == "function":
+            return unit_axis(None, shape, feeder, pointwise=True)
+        return unit_axis(scope.fixed_axis, shape, feeder, pointwise=pointwise, sizes=scope.widths)
 
     # One function -----------------------------------------------------------------------------------------------------
 
@@ -431,7 +475,8 @@ class Capture:
         title = scope.title if itself else self.rows[fed_by[-1]].title
         if self.selection(title):
             known = (title, name, self._calls.get((title, name), 0)) in self._index
-            self._record(title, name, scope, None if known else caller(), output, fed_by)
+            limits = limits_called(name, args, kwargs)
+            self._record(title, name, scope, None if known else caller(), output, fed_by, limits)
 
     # Gradients --------------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,18 +16,21 @@ from torch.overrides import TorchFunctionMode, _pop_mode, _push_mode
 
 from torchvitals_tb.schema import ACTIVATIONS
 
-_OWN_FOLDERS: Final = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
+_OWN_FOLDERS: Final = tuple(str(Path(file).parent) + os.sep for file in (torch.__file__, __file__))
+
+
+_FURTHER_NAMES: Final = {"clamp": ("clip", "clamp_min"), "sigmoid": ("expit",)}
 
 
 def _functions() -> dict[Any, str]:
     """Every spelling of an activation called as a function -> its name."""
     found: dict[Any, str] = {}
     for name in ACTIVATIONS:
-        for space in (F, torch, Tensor, torch._C._nn):
-            for spelling in (name, name + "_"):
-                function = getattr(space, spelling, None)
-                if callable(function):
-                    found[function] = name
+        for spelling in (name, *_FURTHER_NAMES.get(name, ())):
+            for space in (F, torch, Tensor, torch._C._nn, torch.special):
+                for function in (getattr(space, spelling, None), getattr(space, spelling + "_", None)):
+                    if callable(function):
+                        found[function] = name
     return found
 
 
@@ -38,9 +42,23 @@ def activation_called(function: Any, args: Any, kwargs: Any) -> str | None:
     name = _FUNCTIONS.get(function)
     if name != "clamp":
         return name
-    given = dict(zip(("input", "min", "max"), args, strict=False)) | (kwargs or {})
-    low = given.get("min")
-    return name if given.get("max") is None and isinstance(low, int | float) and low == 0 else None
+    low, high = _given(args, kwargs, "min", "max")
+    return name if high is None and isinstance(low, int | float) and low == 0 else None
+
+
+def limits_called(name: str, args: Any, kwargs: Any) -> tuple[float | None, float | None]:
+    """Outputs at or beyond which an activation, called as a function, counts as saturated."""
+    low, high = ACTIVATIONS[name].low, ACTIVATIONS[name].high
+    if name == "hardtanh":
+        given_low, given_high = _given(args, kwargs, "min_val", "max_val")
+        return low if given_low is None else float(given_low), high if given_high is None else float(given_high)
+    return low, high
+
+
+def _given(args: Any, kwargs: Any, *names: str) -> list[Any]:
+    """Arguments after the first one, by position or by name."""
+    given = dict(zip(("input", *names), args, strict=False)) | (kwargs or {})
+    return [given.get(name) for name in names]
 
 
 class Functions(TorchFunctionMode):

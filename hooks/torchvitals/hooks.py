@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from torch import Tensor, nn
 
-from torchvitals.structure import activation_of, canonical, fixed_axis, hides_functions, is_layer, limits_of
+from torchvitals.structure import (
+    activation_of,
+    canonical,
+    fixed_axis,
+    hides_functions,
+    is_layer,
+    is_leaf,
+    limits_of,
+    widths,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from torchvitals.capture import Capture
@@ -23,6 +32,7 @@ class Scope:
         "called",
         "calls_no_modules",
         "capture",
+        "exit_id",
         "expected",
         "fixed_axis",
         "function",
@@ -32,6 +42,7 @@ class Scope:
         "layer",
         "leaf",
         "limits",
+        "made_of",
         "may_be_fused",
         "module_id",
         "module_type",
@@ -40,6 +51,7 @@ class Scope:
         "root",
         "selected",
         "title",
+        "widths",
     )
 
     def __init__(self, capture: Capture, path: str, module: nn.Module, *, root: bool) -> None:
@@ -50,13 +62,17 @@ class Scope:
         self.root = root
         self.module_id = id(module)
         self.module_type = type(module).__name__
-        self.leaf = not any(True for _ in module.children())
+        self.leaf = is_leaf(module)
         self.layer = is_layer(module) and not (root and not self.leaf)
         self.title = self.name or self.module_type
         self.hides = hides_functions(module)
         self.function = activation_of(module)
         self.limits = limits_of(self.function, module)
         self.fixed_axis = fixed_axis(module)
+        self.widths = widths(module)
+        self.made_of = made_of(module)
+        self.exit_id = -1
+        """Of the forward hook, in the module's dictionary."""
         self.selected = capture.selection(self.title)
         # These run as one fused kernel where nothing needs a gradient, unless a function mode is on.
         fusing = (nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerEncoder)
@@ -101,7 +117,10 @@ class Enter(_Hook):
         if not torch.compiler.is_compiling() and self.is_live(module):
             scope = self.scope
             fused = scope.may_be_fused and not module.training and not _needs_gradient(module)
-            scope.capture.guarded(scope.title, scope.capture.enter, scope, args, fused)
+            hooks = module._forward_hooks
+            if next(reversed(hooks)) != scope.exit_id and scope.exit_id in hooks:
+                hooks.move_to_end(scope.exit_id)  # type: ignore[attr-defined]  # hooks of the user's own may change the output: theirs is measured
+            scope.capture.guarded(scope.title, scope.capture.enter, scope, module, args, fused)
 
 
 class Exit(_Hook):
@@ -174,6 +193,11 @@ def frame_of_call() -> Any:
 
 
 _CALL: Final = nn.Module._call_impl.__code__
+
+
+def made_of(module: nn.Module) -> tuple[int, ...]:
+    """Identities of the modules directly inside, to see when they are replaced."""
+    return tuple(map(id, module._modules.values()))
 
 
 def _needs_gradient(module: nn.Module) -> bool:

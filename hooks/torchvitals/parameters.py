@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from typing import Any
 
 import torch
@@ -43,41 +43,58 @@ class ParameterRow:
         self.gradient_bins: Any = None
 
 
+class _Place:
+    """Where a parameter is held. No reference to it, not even a weak one: PyTorch swaps no tensor that has one."""
+
+    __slots__ = ("attribute", "module", "name", "row")
+
+    def __init__(self, name: str, module: nn.Module, attribute: str, row: ParameterRow | None) -> None:
+        self.name = name
+        self.module = weakref.ref(module)
+        self.attribute = attribute
+        self.row = row
+        """``None`` where the parameter is not measured."""
+
+    def parameter(self) -> Any:
+        """What is there now."""
+        module = self.module()
+        return None if module is None else getattr(module, self.attribute, None)
+
+
 class Parameters:
-    """Rows of a model's parameters. Holds the parameters themselves only weakly, and looks them up at every arming."""
+    """Rows of a model's parameters. Knows the parameters themselves only by their place, looked up at every arming."""
 
     def __init__(self, selection: Selection, pool: Pool) -> None:
         self.selection = selection
         self.rows: list[ParameterRow] = []
         self.histograms = False
+        self._lazy = False  # some were not materialised when they were looked up
         self._index: dict[str, int] = {}
-        self._live: dict[int, tuple[weakref.ref[nn.Parameter], ParameterRow]] = {}
+        self._places: dict[int, _Place] = {}
         self._pool = pool
-        self._every: frozenset[int] = frozenset()
-        self._trainable: dict[int, tuple[str, weakref.ref[nn.Parameter]]] = {}
 
     def look_up(self, model: nn.Module) -> None:
         """Finds the parameters the model has now: they are replaced by sharding, and lazy ones come later."""
-        self._live.clear()
-        every = set()
-        self._trainable.clear()
-        for path, parameter in model.named_parameters():
-            name = canonical(path)
-            every.add(id(parameter))
-            if parameter.requires_grad:
-                self._trainable[id(parameter)] = (name, weakref.ref(parameter))
-            if not self.selection(name) or is_lazy(parameter):
-                continue
-            outside, inside, _ = f".{name}".partition(".parametrizations.")
-            owner = outside[1:] if inside else name.rpartition(".")[0]
-            found = Parameter(name, owner, tuple(parameter.shape), parameter.requires_grad)
-            index = self._index.setdefault(name, len(self.rows))
-            if index == len(self.rows):
-                self.rows.append(ParameterRow(found))
-            elif self.rows[index].parameter != found:
-                self.rows[index].parameter = found
-            self._live[id(parameter)] = (weakref.ref(parameter), self.rows[index])
-        self._every = frozenset(every)
+        self._places.clear()
+        self._lazy = False
+        for path, module in model.named_modules():
+            for attribute, parameter in module._parameters.items():
+                if parameter is not None and id(parameter) not in self._places:
+                    name = canonical(f"{path}.{attribute}" if path else attribute)
+                    self._lazy |= is_lazy(parameter)
+                    row = None if is_lazy(parameter) or not self.selection(name) else self._row(name, parameter)
+                    self._places[id(parameter)] = _Place(name, module, attribute, row)
+
+    def _row(self, name: str, parameter: nn.Parameter) -> ParameterRow:
+        outside, inside, _ = f".{name}".partition(".parametrizations.")
+        owner = outside[1:] if inside else name.rpartition(".")[0]
+        found = Parameter(name, owner, tuple(parameter.shape), parameter.requires_grad)
+        index = self._index.setdefault(name, len(self.rows))
+        if index == len(self.rows):
+            self.rows.append(ParameterRow(found))
+        elif self.rows[index].parameter != found:
+            self.rows[index].parameter = found
+        return self.rows[index]
 
     def arm(self, model: nn.Module, *, histograms: bool) -> None:
         self.look_up(model)
@@ -87,11 +104,26 @@ class Parameters:
 
     def any_of(self, parameters: Iterable[Any]) -> bool:
         """Whether one of these belongs to the model."""
-        return any(id(p) in self._every for p in parameters)
+        return any(id(p) in self._places for p in parameters)
 
-    def trainable_outside(self, ids: Iterable[int]) -> set[str]:
+    def trainable_outside(self, ids: Set[int]) -> set[str]:
         """Names of the parameters that need a gradient and are none of these."""
-        return {self._trainable[key][0] for key in self._trainable.keys() - set(ids)}
+        found = ((place.name, place.parameter()) for place in self._places.values())
+        return {name for name, p in found if p is not None and p.requires_grad and id(p) not in ids}
+
+    def are_current(self, held: Iterable[Any] = ()) -> bool:
+        """Whether the model still has the parameters that were looked up.
+
+        Args:
+            held: parameters of an optimizer of the model. If one is not known, it may be new in the model.
+        """
+        if self._lazy or not all(id(p) in self._places for p in held):
+            return False
+        for key, place in self._places.items():
+            p = place.parameter()
+            if id(p) != key or (place.row is not None and place.row.parameter.trainable != p.requires_grad):
+                return False
+        return True
 
     def in_backward(self) -> bool:
         """Whether the running backward pass computes gradients of parameters.
@@ -99,9 +131,9 @@ class Parameters:
         It does in ``backward()`` and in ``autograd.grad`` with respect to parameters; it does not in
         ``autograd.grad`` with respect to something else (a gradient penalty, a saliency map).
         """
-        for _, reference in self._trainable.values():
-            parameter = reference()
-            if parameter is not None:
+        for place in self._places.values():
+            parameter = place.parameter()
+            if parameter is not None and parameter.requires_grad:
                 try:
                     if torch._C._will_engine_execute_node(get_gradient_edge(parameter).node):
                         return True
@@ -199,9 +231,10 @@ class Parameters:
 
     def _each(self, parameters: Iterable[Any] | None = None) -> list[tuple[nn.Parameter, ParameterRow]]:
         found = []
-        for key in self._live if parameters is None else map(id, parameters):
-            entry = self._live.get(key)
-            parameter = entry[0]() if entry else None
-            if entry is not None and parameter is not None:
-                found.append((parameter, entry[1]))
+        for key in self._places if parameters is None else map(id, parameters):
+            place = self._places.get(key)
+            if place is not None and place.row is not None:
+                parameter = place.parameter()
+                if id(parameter) == key:
+                    found.append((parameter, place.row))
         return found

@@ -11,8 +11,9 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
-from torchvitals_tb.schema import ACTIVATIONS
+from torchvitals_tb.schema import ACTIVATIONS, Layer
 
 _MODULE_FUNCTIONS: Final[dict[str, str]] = {
     "ReLU": "relu",
@@ -77,8 +78,12 @@ def is_layer(module: nn.Module) -> bool:
     """
     if isinstance(module, _CONTAINERS):
         return False
-    children = [name for name, child in module.named_children() if child is not None and name != "parametrizations"]
-    return not children or any(p is not None for p in module._parameters.values())
+    return is_leaf(module) or any(p is not None for p in module._parameters.values())
+
+
+def is_leaf(module: nn.Module) -> bool:
+    """Whether there are no modules inside."""
+    return all(child is None or name == "parametrizations" for name, child in module._modules.items())
 
 
 _WRAPPERS: Final = frozenset(("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"))
@@ -88,7 +93,7 @@ _CONTAINERS: Final = (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.Paramet
 def hides_functions(module: nn.Module) -> bool:
     """Whether activations called inside a module are part of it: PyTorch's own layers, and plain activations."""
     if type(module).__module__.startswith("torch."):
-        return not isinstance(module, _CONTAINERS) and not any(True for _ in module.children())
+        return not isinstance(module, _CONTAINERS) and is_leaf(module)
     return is_layer(module) and not any(True for _ in module.parameters(recurse=False))
 
 
@@ -132,16 +137,30 @@ def fixed_axis(module: nn.Module) -> int | None:
     return None
 
 
+def widths(module: nn.Module) -> frozenset[int]:
+    """Sizes of a module's own vectors and matrices: one of them is most likely its number of units."""
+    own = (p for p in module._parameters.values() if p is not None and not is_lazy(p) and 0 < p.ndim < 3)
+    return frozenset(n for p in own for n in p.shape)
+
+
 def unit_axis(
-    fixed: int | None, shape: torch.Size, fed_by: tuple[int, int] | None, *, pointwise: bool = False
+    fixed: int | None,
+    shape: torch.Size,
+    feeder: Layer | None,
+    *,
+    pointwise: bool = False,
+    sizes: frozenset[int] = frozenset(),
 ) -> int | None:
-    """The axis of a layer's output that counts units; never the first, which counts examples, but in one dimension.
+    """The axis of a layer's output that counts units.
+
+    It is never the first, which counts examples, unless the layer's type or what feeds it says so.
 
     Args:
         fixed: what `fixed_axis` says of the module; ``None`` for a function.
         shape: of the output.
-        fed_by: (unit axis counted from the end, units) of the layer whose output it got, where that is known.
+        feeder: the layer whose output it got, if that has units.
         pointwise: it is an activation: wherever the units of the layer before went, they still are.
+        sizes: the `widths` of a module.
 
     Returns:
         An axis, or ``None`` where the output is one number per example.
@@ -149,16 +168,23 @@ def unit_axis(
     dims = len(shape)
     if fixed is not None and -dims <= fixed < dims:
         return fixed % dims
-    if fed_by is not None:
-        from_end, units = fed_by
-        if from_end < dims and shape[dims - from_end] == units:
+    if feeder is not None and feeder.unit_axis is not None:
+        if feeder.unit_axis == 0 and dims <= len(feeder.shape):  # a single example, without a batch
+            return 0
+        if pointwise and dims == len(feeder.shape) and shape[feeder.unit_axis] == feeder.units:
+            return feeder.unit_axis
+        from_end = len(feeder.shape) - feeder.unit_axis
+        if from_end < dims and shape[dims - from_end] == feeder.units:
             return dims - from_end
-        same = [axis for axis in range(1, dims) if shape[axis] == units]
+        same = [axis for axis in range(1, dims) if shape[axis] == feeder.units]
         if pointwise and len(same) == 1:
             return same[0]
     if dims < 2:
         return None
-    return 1 if dims >= 4 else dims - 1
+    usual = 1 if dims >= 4 else dims - 1
+    if shape[usual] not in sizes and shape[-1] in sizes:
+        return dims - 1
+    return usual
 
 
 def canonical(path: str) -> str:

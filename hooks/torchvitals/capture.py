@@ -12,12 +12,13 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook
 
 from torchvitals import statistics
 from torchvitals.checkpoint import Regions
 from torchvitals.dataflow import Graph, Origins, Rows
 from torchvitals.functional import Functions, activation_called, caller, limits_called
-from torchvitals.hooks import AfterBackward, Enter, Exit, Gradient, Scope, frame_of_call, made_of
+from torchvitals.hooks import AfterBackward, Enter, Gradient, Return, Scope, frame_of_call, made_of
 from torchvitals.parameters import Parameters
 from torchvitals.process import is_running
 from torchvitals.statistics import Pool, Scratch, UnitSums
@@ -35,10 +36,11 @@ class GradientSums:
         self.elements = 0
         self.bins: Any = None
 
-    def add(self, x: Tensor, missing: int, scratch: Scratch, *, histograms: bool) -> None:
-        statistics.add_values(self.sums, x, scratch, subnormal=True)
-        if histograms and self.bins is None:
-            self.bins = statistics.count_bins(x, scratch)
+    def add(self, x: Tensor, missing: int, dtype: torch.dtype, scratch: Scratch, *, histograms: bool) -> None:
+        if x.numel():
+            statistics.add_values(self.sums, x, scratch, subnormal=dtype)
+            if histograms and self.bins is None:
+                self.bins = statistics.count_bins(x, scratch, missing)
         self.sums[statistics.ZEROS] += missing
         self.elements += x.numel() + missing
 
@@ -120,8 +122,8 @@ class Capture:
         self._regions = Regions()
         self._edges_wanted = False
         self._known: dict[str, Scope] = {}
-        self._handles: list[Any] = []
-        self._leaf_handles: list[Any] = []
+        self._loose: list[Any] = []
+        """Handles of hooks that no known module has: on tensors that outlive the step, on modules taken out."""
         self._scopes: list[_Call] = []
         self._recording = False
         self._recomputing = False
@@ -170,17 +172,21 @@ class Capture:
                     known.made_of = made_of(module)
                     scope = known
                 else:
+                    self._forget(path)
                     scope = self._known[path] = Scope(self, path, module, root=not path)
-                    exit_ = module.register_forward_hook(Exit(scope), always_call=True)
-                    scope.exit_id = exit_.id
-                    self._handles += (module.register_forward_pre_hook(Enter(scope)), exit_)
+                    scope.install(module)
                 scope.expected = path.rpartition(".")[0] not in quiet
                 if not scope.expected or scope.calls_no_modules:
                     quiet.add(path)
             except Exception as error:  # a module that takes no hooks is not observed, and the rest is
                 self._fail(path or type(module).__name__, error)
         for path in before:
-            del self._known[path]
+            self._forget(path)
+
+    def _forget(self, path: str) -> None:
+        scope = self._known.pop(path, None)
+        if scope is not None:
+            self._loose += scope.handles
 
     def _holds(self, scope: Scope, module: nn.Module) -> bool:
         """Whether the model still has the module where it was."""
@@ -214,14 +220,9 @@ class Capture:
                 and does nothing, until the next time.
         """
         self.armed = False
-        handles, self._handles = [*self._handles, *self._leaf_handles], []
-        for handle in handles:
-            if iterated is not None and handle.hooks_dict_ref() is iterated and next(reversed(iterated)) != handle.id:
-                self._handles.append(handle)
-            else:
-                handle.remove()
+        handles = [*self._loose, *(handle for scope in self._known.values() for handle in scope.handles)]
+        self._loose = [handle for handle in handles if not _removed(handle, iterated)]
         self._known.clear()
-        self._leaf_handles.clear()
         self._origins.clear()
         self._end_outermost()
 
@@ -277,9 +278,33 @@ class Capture:
         self._hidden += scope.hides
         if call.fused and self._functions is not None:
             self._functions.stop()
+        if fused:
+            self._step_aside(scope, module)
+
+    def _step_aside(self, scope: Scope, module: nn.Module) -> None:
+        """Takes the hooks out of a module that may run as one fused kernel: with a hook on it or in it, it does not."""
+        inside = {id(m) for m in module.modules()}
+        for known in self._known.values():
+            if known.module_id in inside:
+                for handle in known.handles:
+                    handle.remove()
+                known.handles = ()
+        self._loose.append(register_module_forward_hook(Return(scope), always_call=True))
+
+    def step_back(self, scope: Scope, module: nn.Module, output: Any) -> None:
+        """The call has ended that the hooks were taken out for."""
+        inside = {id(m): m for m in module.modules()}
+        for known in self._known.values():
+            if known.module_id in inside and not known.handles:
+                known.install(inside[known.module_id])
+        hooks = torch.nn.modules.module._global_forward_hooks
+        self._loose = [h for h in self._loose if h.hooks_dict_ref() is not hooks or not _removed(h, hooks)]
+        self.leave(scope, output, None)
 
     def leave(self, scope: Scope, output: Any, hooks: Any) -> None:
         if not self._scopes or threading.get_ident() != self._thread:
+            return
+        if not any(call.scope is scope for call in self._scopes):
             return
         fed_by: Rows = ()
         while self._scopes:
@@ -299,6 +324,8 @@ class Capture:
                 self._origins.set(output, ())  # not by what came before: a function after it is not fed by that
         if not self._scopes:
             failed = output is None and _exception() != self._handled
+            if self._recomputing:
+                return  # the region may go on, with functions or other modules; its backward ends it
             self._end_outermost()
             # In a backward pass it may be checkpointing that has computed enough; that pass tells if it fails.
             if failed and torch._C._current_graph_task_id() == -1:
@@ -308,6 +335,10 @@ class Capture:
         self._thread = threading.get_ident()
         in_backward = torch._C._current_graph_task_id() != -1
         usable = torch.is_grad_enabled() and not _transformed()
+        if self._recomputing and not (usable and in_backward and self._regions.goes_on()):
+            self._end_outermost()
+        if self._recomputing:
+            return
         if usable and not in_backward:
             self.on_forward()
             if not self.armed:
@@ -386,7 +417,7 @@ class Capture:
             self.rows[index].expects_gradient = True
             handle = out.register_hook(Gradient(self, index, side=False))
             if out.is_leaf:  # a parameter or an input handed through: it outlives the step
-                self._leaf_handles.append(handle)
+                self._loose.append(handle)
         for other in others:
             if other.requires_grad and not other.is_leaf and statistics.measurable(other):
                 other.register_hook(Gradient(self, index, side=True))
@@ -482,6 +513,8 @@ class Capture:
 
     def after_gradient(self, index: int, gradient: Tensor, side: bool) -> None:
         task = torch._C._current_graph_task_id()
+        if self._recomputing:
+            self._end_outermost()
         if task not in self._passes:
             self._passes[task] = self._parameters.in_backward()
             if self._passes[task] and not self._running_passes:  # else one inside another: reentrant checkpointing
@@ -498,7 +531,7 @@ class Capture:
             row.side_gradient = GradientSums(row.scratch)
         sums = row.side_gradient if side and row.side_gradient is not None else row.gradient
         with torch.no_grad(), _no_autocast(x.device.type):
-            sums.add(x, missing, row.scratch, histograms=self.histograms)
+            sums.add(x, missing, gradient.dtype, row.scratch, histograms=self.histograms)
 
     def after_backward(self) -> None:
         self._running_passes -= 1
@@ -513,6 +546,14 @@ class Capture:
         except Exception as error:
             self._fail(where, error)
         self.seconds += time.perf_counter() - start
+
+
+def _removed(handle: Any, iterated: Any) -> bool:
+    """Removes a hook, but not from the middle of a dictionary that PyTorch is going through."""
+    if iterated is not None and handle.hooks_dict_ref() is iterated and next(reversed(iterated)) != handle.id:
+        return False
+    handle.remove()
+    return True
 
 
 def _transformed() -> bool:

@@ -22,6 +22,7 @@ class Regions:
     def __init__(self) -> None:
         self._key = f"torchvitals rows {id(self)}"
         self._waiting: deque[int] = deque()
+        self._region = (0, 0)
 
     def add(self, row: int) -> None:
         """Tells of a row, recorded in the forward."""
@@ -33,8 +34,13 @@ class Regions:
     def begin_again(self) -> bool:
         """Inside a backward pass: whether rows of a region are being computed again."""
         region = _running("backward")
+        self._region = (id(region), torch._C._current_graph_task_id())
         self._waiting = deque(region.metadata.get(self._key, ()) if region is not None else ())
         return bool(self._waiting)
+
+    def goes_on(self) -> bool:
+        """Whether it is still the same region, in the same backward pass."""
+        return self._region == (id(_running("backward")), torch._C._current_graph_task_id())
 
     def next(self, fits: Callable[[int], bool]) -> int | None:
         """The next row of the region that fits what was just computed again."""

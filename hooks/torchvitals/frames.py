@@ -169,7 +169,10 @@ class Snapshot:
         for i, (fired, magnitude) in enumerate(zip(*columns[4:], strict=True)):
             if fired is not None and magnitude is not None and self._observations[i]:
                 dead[i] = np.mean(fired == 0)
-                dormant[i] = np.mean(magnitude <= DORMANT_TAU * np.mean(magnitude))
+                finite = magnitude[np.isfinite(magnitude)]
+                dormant[i] = (
+                    np.count_nonzero(finite <= DORMANT_TAU * np.mean(finite)) / len(fired) if len(finite) else 0
+                )
         return {
             "activation/mean": mean,
             "activation/std": std,

@@ -18,6 +18,7 @@ from torchvitals.structure import (
     is_layer,
     is_leaf,
     limits_of,
+    tensors,
     widths,
 )  # fmt: skip
 
@@ -32,11 +33,11 @@ class Scope:
         "called",
         "calls_no_modules",
         "capture",
-        "exit_id",
         "expected",
         "fixed_axis",
         "function",
         "generation",
+        "handles",
         "hides",
         "inner",
         "layer",
@@ -71,8 +72,8 @@ class Scope:
         self.fixed_axis = fixed_axis(module)
         self.widths = widths(module)
         self.made_of = made_of(module)
-        self.exit_id = -1
-        """Of the forward hook, in the module's dictionary."""
+        self.handles: tuple[Any, ...] = ()
+        """Of the forward pre-hook and the forward hook."""
         self.selected = capture.selection(self.title)
         # These run as one fused kernel where nothing needs a gradient, unless a function mode is on.
         fusing = (nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerEncoder)
@@ -83,6 +84,16 @@ class Scope:
         self.called = False
         self.inner: tuple[weakref.ref[Tensor], str] | None = None
         """The last activation called inside, of a module that hides those, and what it gave."""
+
+    def install(self, module: nn.Module) -> None:
+        """Puts the hooks on the module.
+
+        Raises:
+            Exception: it takes none; a scripted module does not.
+        """
+        before = module.register_forward_pre_hook(Enter(self))
+        self.handles = (before,)
+        self.handles = (before, module.register_forward_hook(Exit(self), always_call=True))
 
     def inner_function(self, output: Tensor) -> str | None:
         """The activation a module of the user's own is made of, where its output is that function's."""
@@ -116,10 +127,10 @@ class Enter(_Hook):
     def __call__(self, module: nn.Module, args: Any) -> None:
         if not torch.compiler.is_compiling() and self.is_live(module):
             scope = self.scope
-            fused = scope.may_be_fused and not module.training and not _needs_gradient(module)
-            hooks = module._forward_hooks
-            if next(reversed(hooks)) != scope.exit_id and scope.exit_id in hooks:
-                hooks.move_to_end(scope.exit_id)  # type: ignore[attr-defined]  # hooks of the user's own may change the output: theirs is measured
+            fused = scope.may_be_fused and not module.training and not _needs_gradient(module, args)
+            hooks: Any = module._forward_hooks
+            if next(reversed(hooks)) != scope.handles[1].id:
+                hooks.move_to_end(scope.handles[1].id)  # the user's own may change the output: theirs is measured
             scope.capture.guarded(scope.title, scope.capture.enter, scope, module, args, fused)
 
 
@@ -132,6 +143,17 @@ class Exit(_Hook):
         if not torch.compiler.is_compiling() and self.is_live(module):
             scope = self.scope
             scope.capture.guarded(scope.title, scope.capture.leave, scope, output, module._forward_hooks)
+
+
+class Return(_Hook):
+    """Forward hook of all modules, for the end of one call in which the module's own hooks are out."""
+
+    __slots__ = ()
+
+    def __call__(self, module: nn.Module, args: Any, output: Any) -> None:
+        scope = self.scope
+        if id(module) == scope.module_id and self.is_live(module):
+            scope.capture.guarded(scope.title, scope.capture.step_back, scope, module, output)
 
 
 class Gradient:
@@ -200,5 +222,5 @@ def made_of(module: nn.Module) -> tuple[int, ...]:
     return tuple(map(id, module._modules.values()))
 
 
-def _needs_gradient(module: nn.Module) -> bool:
-    return torch.is_grad_enabled() and any(p.requires_grad for p in module.parameters())
+def _needs_gradient(module: nn.Module, args: Any) -> bool:
+    return torch.is_grad_enabled() and any(x.requires_grad for x in (*module.parameters(), *tensors(args)))

@@ -173,7 +173,7 @@ class Parameters:
                 self._measure_gradient(parameter.grad, row)
             if parameter.requires_grad and statistics.measurable(parameter):
                 values = statistics.dense(statistics.local(parameter))[0]
-                row.before = statistics.strided_sample(values, statistics.SAMPLE).clone()
+                row.before = statistics.strided_sample(values, statistics.SAMPLE, self._pool(values.device))
 
     def after_step(self, parameters: Iterable[Any], *, gradients: bool) -> None:
         """The change of each parameter, from a strided sample kept across the step."""
@@ -184,10 +184,10 @@ class Parameters:
             if before is None:
                 continue
             values = statistics.dense(statistics.local(parameter))[0]
-            after = statistics.strided_sample(values, statistics.SAMPLE)
+            scratch = self._pool(values.device)
+            after = statistics.strided_sample(values, statistics.SAMPLE, scratch)
             if after.shape != before.shape or not len(after):
                 continue
-            scratch = self._pool(values.device)
             wide = before.dtype if before.dtype == torch.float64 else torch.float32
             row.update = scratch.sums()
             statistics.add_values(row.update, after.to(wide) - before.to(wide), scratch, zeros=False)
@@ -225,7 +225,7 @@ class Parameters:
         if x.numel():
             statistics.add_values(row.gradient, x, scratch)
             if self.histograms:
-                row.gradient_bins = statistics.count_bins(x, scratch)
+                row.gradient_bins = statistics.count_bins(x, scratch, missing)
         row.gradient[statistics.ZEROS] += missing
         row.gradient_elements = x.numel() + missing
 

@@ -83,9 +83,10 @@ def is_layer(module: nn.Module) -> bool:
 
 def is_leaf(module: nn.Module) -> bool:
     """Whether there are no modules inside."""
-    return all(child is None or name == "parametrizations" for name, child in module._modules.items())
+    return all(child is None or name in _NOT_CALLED for name, child in module._modules.items())
 
 
+_NOT_CALLED: Final = frozenset(("parametrizations", "_packed_params"))  # they only hold, or compute, a weight
 _WRAPPERS: Final = frozenset(("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"))
 _CONTAINERS: Final = (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict, nn.Sequential)
 

@@ -244,7 +244,7 @@ def encode_units(row_units: Array, observations: Array, fired: Array, magnitude:
         {
             "units": _planes(units, 4),
             "observations": np.asarray(observations, dtype=np.float64),
-            "scale": scale.astype(np.float32),
+            "scale": np.minimum(scale, np.finfo(np.float32).max).astype(np.float32),
             "firing": level,
             "magnitude": octave,
         }

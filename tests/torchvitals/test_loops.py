@@ -391,6 +391,42 @@ def test_checkpointed_training_is_the_same_to_the_last_bit(reentrant, tmp_path):
     assert all(torch.equal(p, q) for p, q in zip(a[1], b[1], strict=True))
 
 
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_checkpointing_a_function(reentrant, tmp_path):
+    """The region is no module: nothing of ours begins and ends it."""
+
+    class Net(nn.Module):
+        def __init__(self, mode):
+            super().__init__()
+            self.first, self.a, self.b, self.drop = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 8), nn.Dropout(0.3)
+            self.mode = mode
+
+        def region(self, x):
+            return torch.tanh(self.drop(self.b(F.relu(self.drop(self.a(x))))))
+
+        def forward(self, x):
+            x = self.first(x)
+            for _ in range(2):
+                x = self.region(x) if self.mode is None else checkpoint(self.region, x, use_reentrant=self.mode)
+            return F.silu(x)
+
+    runs = []
+    for mode in (None, reentrant):
+        torch.manual_seed(0)
+        model = Net(mode)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        with attach_hooks(model, tmp_path / str(mode), every=1, on_error="raise"):
+            for _ in range(2):
+                optimizer.zero_grad()
+                model(torch.randn(16, 8)).square().mean().backward()
+                optimizer.step()
+        runs.append(load_run(tmp_path / str(mode)))
+        assert torch._C._len_torch_function_stack() == 0
+    assert names(runs[0]) == names(runs[1]) and len(names(runs[0])) == 14
+    for name in runs[0].statistics:
+        np.testing.assert_allclose(runs[1][name].values, runs[0][name].values, rtol=1e-5, atol=1e-12, err_msg=name)
+
+
 def test_reentrant_regions_measure_the_parameters_once(tmp_path, monkeypatch):
     from torchvitals.parameters import Parameters
 

@@ -74,7 +74,7 @@ def test_values(name, scratch):
     x = TENSORS[name]()
     values, _ = st.dense(x)
     sums = row(scratch)
-    st.add_values(sums, values, scratch, subnormal=True)
+    st.add_values(sums, values, scratch, subnormal=values.dtype)
     n = np.array([x.numel()])
     table = np.asarray(sums)[None]
     expected = twin.gradient_statistics(values)
@@ -88,7 +88,7 @@ def test_values(name, scratch):
 def test_subnormal_share_of_a_small_tensor_is_exact(scratch):
     x = torch.tensor([0.0, 1e-6, 3e-5, 6e-5, 7e-5, 1.0]).half()
     sums = row(scratch)
-    st.add_values(sums, x, scratch, subnormal=True)
+    st.add_values(sums, x, scratch, subnormal=x.dtype)
     assert float(sums[st.SUBNORMAL]) == 3
 
 
@@ -163,7 +163,7 @@ def test_histogram_sample_error_is_what_the_docstring_says(decades, scratch):
 @pytest.mark.parametrize("shape", [(512, 512), (100, 64), (33, 4099), (7,), (1 << 20,), (5000,)])
 def test_strided_sample(shape):
     x = torch.arange(float(np.prod(shape))).view(shape)
-    sample = st.strided_sample(x, 4096)
+    sample = st.strided_sample(x, 4096, st.Scratch(x.device))
     assert min(x.numel(), 2048) <= sample.numel() <= 4096
     assert len(set(sample.tolist())) == sample.numel()
     if x.numel() > 4096:

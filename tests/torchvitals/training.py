@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tests.zoo import ZOO
 from torchvitals import attach_hooks
@@ -38,13 +37,23 @@ def record(run: Path, name: str, steps: int = 1, **options: Any):
     return load_run(run)
 
 
-def state(model: nn.Module, optimizer: torch.optim.Optimizer, losses: list[torch.Tensor]) -> list[Any]:
+def bits(x: Tensor | None) -> Any:
+    """All of a tensor, such that equal means the same to the last bit, of NaN too."""
+    if x is None:
+        return None
+    if x.is_sparse:
+        return bits(x._indices()), bits(x._values())
+    x = x.detach().resolve_conj()
+    return x.dtype, x.shape, x.stride(), x.contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+
+
+def differing(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
+    return [name for name in {**a, **b} if name not in a or name not in b or a[name] != b[name]]
+
+
+def state(model: nn.Module, optimizer: torch.optim.Optimizer, losses: list[torch.Tensor]) -> dict[str, Any]:
     """All that training has produced, to compare bit for bit."""
-    return copy.deepcopy(
-        [
-            [loss.tolist() for loss in losses],
-            [(k, v.float().tolist()) for k, v in model.state_dict().items()],
-            str(optimizer.state_dict()),
-            torch.get_rng_state().tolist(),
-        ]
-    )
+    entries = {f"loss {i}": loss for i, loss in enumerate(losses)} | model.state_dict()
+    for i, values in optimizer.state_dict()["state"].items():
+        entries |= {f"{name} {i}": x for name, x in values.items() if isinstance(x, torch.Tensor)}
+    return {name: bits(x) for name, x in entries.items()} | {"random state": bits(torch.get_rng_state())}

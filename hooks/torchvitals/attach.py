@@ -16,6 +16,7 @@ from torch import nn
 from torch.optim.optimizer import Optimizer
 
 from torchvitals import process
+from torchvitals.boundary import Boundary, held_by
 from torchvitals.capture import Capture
 from torchvitals.emit import Emitter
 from torchvitals.frames import Snapshot, StepNotes
@@ -142,11 +143,7 @@ class Vitals:
         """Of the step being measured."""
         self._attached = False
         self._seconds = 0.0
-        # The optimizers of one step: which hold our parameters, which of them have stepped, which are waited for.
-        self._relevant: weakref.WeakKeyDictionary[Optimizer, tuple[Any, frozenset[int]]] = weakref.WeakKeyDictionary()
-        self._stepped: dict[int, frozenset[int]] = {}
-        self._required: frozenset[int] = frozenset()
-        self._open: tuple[int, int] | None = None
+        self._boundary = Boundary(self._parameters, self._look_up)
 
     # What users call --------------------------------------------------------------------------------------------------
 
@@ -163,7 +160,7 @@ class Vitals:
         process.unwatch(self._key)
         self._finalizer.detach()
         try:
-            if self._capture.armed and self._stepped:
+            if self._capture.armed and self._boundary.begun:
                 self._finish_step()
             self._write(wait=True)
         finally:
@@ -240,7 +237,7 @@ class Vitals:
         histograms = heavy and recorder.options["histograms"]
         self._parameters.arm(wrapped(model), histograms=histograms)
         self._capture.arm(wrapped(model), histograms=histograms, edges=heavy)
-        self._relevant.clear()
+        self._boundary.forget()
         process.run_eagerly(self, True)
         self._seconds += time.perf_counter() - start
 
@@ -276,55 +273,31 @@ class Vitals:
         if model is not None:
             self._parameters.look_up(wrapped(model))
 
-    def _ids_of(self, optimizer: Optimizer) -> frozenset[int]:
-        """Identities of what an optimizer holds; empty where it holds nothing of the model."""
-        groups = optimizer.param_groups
-        held: Any = groups[-1]["params"] if groups else ()
-        seen = (len(groups), len(held), id(held[-1]) if held else 0)
-        before, ids = self._relevant.get(optimizer, (None, frozenset()))
-        if before != seen:
-            self._look_up()
-            every = _held_by(optimizer)
-            ids = frozenset(map(id, every)) if self._parameters.any_of(every) else frozenset()
-            self._relevant[optimizer] = seen, ids
-        return ids
-
     def _before_step(self, optimizer: Optimizer, closure: bool) -> None:
-        if not self._ids_of(optimizer):
+        if not self._boundary.enters(optimizer):
             return
-        if self._open is not None and process.is_running(self._open[1]):
-            return  # a step inside a step: super().step(), or an optimizer wrapped in another
-        self._open = (id(optimizer), process.step_frame())
-        if id(optimizer) in self._stepped:  # it steps again while another of the model's optimizers has not stepped
+        if self._boundary.has_stepped(optimizer):  # it steps again while another of the model's has not stepped
             self._finish_step(whole=False)
         if self._capture.armed:
             start = time.perf_counter()
-            if not self._parameters.are_current(_held_by(optimizer)):
+            held = held_by(optimizer)
+            if not self._parameters.are_current(held):
                 self._look_up()
             self._notes.loss_scale = scale = process.loss_scale()
-            # An optimizer that unscales by itself finds what it needs for it in these.
-            inside = scale is not None
-            factor = getattr(optimizer, "grad_scale", None) if inside else None
-            self._parameters.before_step(_held_by(optimizer), gradients=not closure, scale=factor)
-            self._notes.skipped.append(inside and getattr(optimizer, "found_inf", False))
+            # An optimizer that unscales by itself finds what it needs for it in its attributes.
+            factor = None if scale is None else getattr(optimizer, "grad_scale", None)
+            self._notes.skipped.append(scale is not None and getattr(optimizer, "found_inf", False))
+            self._parameters.before_step(held, gradients=not closure, scale=factor)
             self._seconds += time.perf_counter() - start
 
     def _after_step(self, optimizer: Optimizer, closure: bool) -> None:
-        ids = self._ids_of(optimizer)
-        if not ids or self._open is None or self._open[0] != id(optimizer):
+        if not self._boundary.leaves(optimizer):
             return
-        if self._open[1] != process.step_frame() and process.is_running(self._open[1]):
-            return
-        self._open = None
         if self._capture.armed:
             start = time.perf_counter()
-            self._parameters.after_step(_held_by(optimizer), gradients=closure)
+            self._parameters.after_step(held_by(optimizer), gradients=closure)
             self._seconds += time.perf_counter() - start
-        if self._joins_the_step_before(optimizer, ids):
-            self._required |= {id(optimizer)}
-            return
-        self._stepped[id(optimizer)] = ids
-        if self._complete():
+        if self._boundary.add(optimizer, new_forward=self._capture.armed and self._capture.begun):
             if torch._C._current_graph_task_id() == -1:
                 self._finish_step()
             else:  # an optimizer that steps inside backward: the layers before it still await their gradients
@@ -332,32 +305,17 @@ class Vitals:
 
     def _skip_step(self, optimizer: Any) -> None:
         """A ``GradScaler`` has found gradients that are not finite, and does not call the optimizer."""
-        self._before_step(optimizer, closure=False)
-        self._notes.skipped.append(True)
-        self._after_step(optimizer, closure=False)
-
-    def _complete(self) -> bool:
-        if self._required and self._required <= self._stepped.keys():
-            return True
-        return not self._parameters.trainable_outside(self._stepped_parameters())
-
-    def _joins_the_step_before(self, optimizer: Optimizer, ids: frozenset[int]) -> bool:
-        """Whether an optimizer that is new, as after unfreezing, has stepped beside one that ended the step."""
-        if not self._required or id(optimizer) in self._required or self._stepped:
-            return False
-        if self._capture.armed and self._capture.begun:
-            return False
-        return bool(self._parameters.trainable_outside(ids))
-
-    def _stepped_parameters(self) -> set[int]:
-        return set().union(*self._stepped.values())
+        if self._boundary.holds(optimizer):
+            self._before_step(optimizer, closure=False)
+            self._notes.skipped.append(True)
+            self._after_step(optimizer, closure=False)
 
     def _before_forward(self) -> None:
         """A forward begins while armed. The first step is over then, if not all that it waits for has come.
 
         From then on the optimizers that stepped in it decide, whether a step is sampled or not.
         """
-        if self._stepped and not self._required:
+        if self._boundary.begun and not self._boundary.known:
             self._finish_step(whole=False)
 
     def _after_backward(self) -> None:
@@ -375,8 +333,7 @@ class Vitals:
         measured = self._capture.seconds
         if self._capture.armed and self._recorder is not None:
             self._try(self._collect, self._recorder, whole)
-        self._required = frozenset(self._stepped)
-        self._stepped.clear()
+        self._boundary.next()
         self._step += 1
         self._write()
         self._seconds += time.perf_counter() - start - (self._capture.seconds - measured)
@@ -385,7 +342,7 @@ class Vitals:
 
     def _collect(self, recorder: Recorder, whole: bool) -> None:
         self._parameters.rest()
-        self._self_check.after_step(self._capture, self._parameters, self._stepped_parameters(), whole=whole)
+        self._self_check.after_step(self._capture, self._parameters, self._boundary.parameters(), whole=whole)
         self._notes.not_observed = self._not_observed
         self._notes.self_check = self._self_check.names()
         recorder.add(Snapshot(self._notes, self._capture, self._parameters))
@@ -421,10 +378,6 @@ def _model_gone(vitals: weakref.ref[Vitals]) -> None:
     handle = vitals()
     if handle is not None:
         handle.remove()
-
-
-def _held_by(optimizer: Optimizer) -> list[Any]:
-    return [p for group in optimizer.param_groups for p in group["params"]]
 
 
 def _check_model(model: Any) -> None:

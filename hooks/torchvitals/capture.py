@@ -1,4 +1,4 @@
-"""The rows of one model, and the armed step that fills them: every layer's output and its gradient, reduced at once."""
+"""The armed step of one model: every layer's output and its gradient, reduced at once into the layer's row."""
 
 from __future__ import annotations
 
@@ -8,72 +8,22 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import register_module_forward_hook
 
 from torchvitals import statistics
 from torchvitals.checkpoint import Regions
 from torchvitals.dataflow import Graph, Origins, Rows
 from torchvitals.functional import Functions, activation_called, caller, limits_called
-from torchvitals.hooks import AfterBackward, Enter, Gradient, Return, Scope, frame_of_call, made_of
+from torchvitals.hooks import AfterBackward, Enter, Gradient, Scope, frame_of_call, made_of
 from torchvitals.parameters import Parameters
 from torchvitals.process import is_running
-from torchvitals.statistics import Pool, Scratch, UnitSums
-from torchvitals.structure import Selection, limits_of, outputs_of, unit_axis
-from torchvitals_tb.schema import Layer
-
-
-class GradientSums:
-    """What was summed up of the gradients with respect to outputs of one layer."""
-
-    __slots__ = ("bins", "elements", "sums")
-
-    def __init__(self, scratch: Scratch) -> None:
-        self.sums = scratch.sums()
-        self.elements = 0
-        self.bins: Any = None
-
-    def add(self, x: Tensor, missing: int, dtype: torch.dtype, scratch: Scratch, *, histograms: bool) -> None:
-        if x.numel():
-            statistics.add_values(self.sums, x, scratch, subnormal=dtype)
-            if histograms and self.bins is None:
-                self.bins = statistics.count_bins(x, scratch, missing)
-        self.sums[statistics.ZEROS] += missing
-        self.elements += x.numel() + missing
-
-
-class Row:
-    """What was summed up for one layer in the current step."""
-
-    __slots__ = (
-        "activation", "activation_bins", "elements", "expects_gradient", "gradient", "layer", "limits", "scratch",
-        "side_gradient", "title", "units",
-    )  # fmt: skip
-
-    def __init__(self, layer: Layer, title: str, limits: statistics.Limits) -> None:
-        self.layer = layer
-        self.title = title
-        """The name of all calls of the layer."""
-        self.limits = limits
-
-    def begin(self, scratch: Scratch) -> None:
-        self.scratch = scratch
-        self.activation = scratch.sums()
-        self.elements = 0
-        self.activation_bins: Any = None
-        self.gradient = GradientSums(scratch)
-        self.side_gradient: GradientSums | None = None
-        """Of further outputs, such as the state of an LSTM: it counts where the loss does not use the first one."""
-        self.expects_gradient = False
-        self.units = None
-        if self.layer.units is not None:
-            self.units = UnitSums(scratch.zeros(self.layer.units), scratch.zeros(self.layer.units))
-
-    def used_gradient(self) -> GradientSums:
-        return self.side_gradient if self.side_gradient is not None and not self.gradient.elements else self.gradient
+from torchvitals.rows import GradientSums, Row, Table
+from torchvitals.statistics import Pool
+from torchvitals.structure import Selection, outputs_of
+from torchvitals.wiring import Wiring
 
 
 class _Call(NamedTuple):
@@ -86,17 +36,17 @@ class _Call(NamedTuple):
 
 
 class Capture:
-    """Rows of one model, and the hooks that fill them while armed.
+    """Rows of one model, and what its hooks do while armed.
 
-    Nothing here outlives the step on the model's side: `disarm` leaves every hook dictionary as it was. Modules are
-    known by name and by the identity they had when armed, never held.
+    Nothing here outlives the step on the model's side: `disarm` leaves every hook dictionary as it was.
     """
 
     def __init__(
         self, selection: Selection, pool: Pool, parameters: Parameters, fail: Callable[[str, BaseException], None]
     ) -> None:
         self.selection = selection
-        self.rows: list[Row] = []
+        self.rows = (table := Table()).rows
+        self._table = table
         self._edges: set[tuple[int, int]] = set()
         self._known_edges: frozenset[tuple[int, int]] = frozenset()
         self.seconds = 0.0
@@ -114,16 +64,13 @@ class Capture:
         self.armed = False
         self.histograms = False
         self._fail = fail
-        self._index: dict[tuple[str, str, int], int] = {}
         self._pool = pool
         self._parameters = parameters
         self._origins = Origins()
         self._graph = Graph()
         self._regions = Regions()
         self._edges_wanted = False
-        self._known: dict[str, Scope] = {}
-        self._loose: list[Any] = []
-        """Handles of hooks that no known module has: on tensors that outlive the step, on modules taken out."""
+        self._wiring = Wiring(self, fail)
         self._scopes: list[_Call] = []
         self._recording = False
         self._recomputing = False
@@ -155,47 +102,7 @@ class Capture:
         self.histograms = histograms
         self._edges_wanted = edges
         self._clear_rows()
-        self._model = weakref.ref(model)
-        self._install(model, "")
-
-    def _install(self, top: nn.Module, prefix: str) -> None:
-        """Puts hooks on a module and on all in it that carry none of this step."""
-        quiet: set[str] = set()
-        before = {path for path in self._known if path == prefix or path.startswith(f"{prefix}." if prefix else "")}
-        for path, module in top.named_modules(prefix=prefix):
-            if ".parametrizations." in f".{path}.":  # part of the module whose tensor they compute
-                continue
-            before.discard(path)
-            try:
-                known = self._known.get(path)
-                if known is not None and known.module_id == id(module):
-                    known.made_of = made_of(module)
-                    scope = known
-                else:
-                    self._forget(path)
-                    scope = self._known[path] = Scope(self, path, module, root=not path)
-                    scope.install(module)
-                scope.expected = path.rpartition(".")[0] not in quiet
-                if not scope.expected or scope.calls_no_modules:
-                    quiet.add(path)
-            except Exception as error:  # a module that takes no hooks is not observed, and the rest is
-                self._fail(path or type(module).__name__, error)
-        for path in before:
-            self._forget(path)
-
-    def _forget(self, path: str) -> None:
-        scope = self._known.pop(path, None)
-        if scope is not None:
-            self._loose += scope.handles
-
-    def _holds(self, scope: Scope, module: nn.Module) -> bool:
-        """Whether the model still has the module where it was."""
-        if getattr(module, "_is_replica", False):
-            return scope.root  # its modules run on when another replica, which is recorded, has ended
-        at: Any = self._model()
-        for name in scope.path.split(".") if scope.path else ():
-            at = None if at is None else at._modules.get(name)
-        return at is module
+        self._wiring.put_in(model)
 
     def _clear_rows(self) -> None:
         self._active.clear()
@@ -207,22 +114,14 @@ class Capture:
 
     def enter_now(self, module: nn.Module, args: Any) -> None:
         """For a call that had begun before the hooks went in."""
-        for scope in self._known.values():
-            if scope.module_id == id(module):
-                Enter(scope)(module, args)
-                return
+        scope = self._wiring.scope_of(module)
+        if scope is not None:
+            Enter(scope)(module, args)
 
     def disarm(self, iterated: Any = None) -> None:
-        """Takes every hook out again.
-
-        Args:
-            iterated: a dictionary of hooks that PyTorch is going through. A hook of ours in the middle of it stays,
-                and does nothing, until the next time.
-        """
+        """Takes every hook out again; ``iterated`` as in `Wiring.take_out`."""
         self.armed = False
-        handles = [*self._loose, *(handle for scope in self._known.values() for handle in scope.handles)]
-        self._loose = [handle for handle in handles if not _removed(handle, iterated)]
-        self._known.clear()
+        self._wiring.take_out(iterated)
         self._origins.clear()
         self._end_outermost()
 
@@ -240,7 +139,8 @@ class Capture:
 
     def never_called(self) -> set[str]:
         """Layers that no call of the current step ran."""
-        return {s.title for s in self._known.values() if s.layer and s.selected and s.expected and not s.called}
+        scopes = self._wiring.known.values()
+        return {s.title for s in scopes if s.layer and s.selected and s.expected and s.handles and not s.called}
 
     def without_gradient(self) -> set[str]:
         """Names of rows of the current step whose output needs a gradient and got none."""
@@ -263,14 +163,14 @@ class Capture:
                 self._end_outermost()
                 self._clear_rows()
         if not self._scopes:
-            if not self._holds(scope, module):
+            if not self._wiring.holds(scope, module):
                 return  # it is called for another model
             self._begin_outermost(scope)
             if not self.armed:
                 return
-            scope = self._known[scope.path]
+            scope = self._wiring.known[scope.path]
         if self._recording and scope.module_id == id(module) and scope.made_of != made_of(module):
-            self._install(module, scope.path)
+            self._wiring.install(module, scope.path)
             self.on_change()
         scope.called = True
         call = _Call(scope, self._origins.of(args) if scope.layer else (), fused and self._functions is not None)
@@ -279,26 +179,11 @@ class Capture:
         if call.fused and self._functions is not None:
             self._functions.stop()
         if fused:
-            self._step_aside(scope, module)
-
-    def _step_aside(self, scope: Scope, module: nn.Module) -> None:
-        """Takes the hooks out of a module that may run as one fused kernel: with a hook on it or in it, it does not."""
-        inside = {id(m) for m in module.modules()}
-        for known in self._known.values():
-            if known.module_id in inside:
-                for handle in known.handles:
-                    handle.remove()
-                known.handles = ()
-        self._loose.append(register_module_forward_hook(Return(scope), always_call=True))
+            self._wiring.step_aside(scope, module)
 
     def step_back(self, scope: Scope, module: nn.Module, output: Any) -> None:
-        """The call has ended that the hooks were taken out for."""
-        inside = {id(m): m for m in module.modules()}
-        for known in self._known.values():
-            if known.module_id in inside and not known.handles:
-                known.install(inside[known.module_id])
-        hooks = torch.nn.modules.module._global_forward_hooks
-        self._loose = [h for h in self._loose if h.hooks_dict_ref() is not hooks or not _removed(h, hooks)]
+        """A call has ended that the hooks were taken out for."""
+        self._wiring.step_back(module)
         self.leave(scope, output, None)
 
     def leave(self, scope: Scope, output: Any, hooks: Any) -> None:
@@ -322,14 +207,12 @@ class Capture:
                 self._record(scope.title, "", scope, None, output, fed_by, scope.limits)
             else:
                 self._origins.set(output, ())  # not by what came before: a function after it is not fed by that
-        if not self._scopes:
-            failed = output is None and _exception() != self._handled
-            if self._recomputing:
-                return  # the region may go on, with functions or other modules; its backward ends it
-            self._end_outermost()
-            # In a backward pass it may be checkpointing that has computed enough; that pass tells if it fails.
-            if failed and torch._C._current_graph_task_id() == -1:
-                self.on_exception(hooks)
+        if self._scopes or self._recomputing:  # a region may go on, with functions or other modules
+            return
+        self._end_outermost()
+        # In a backward pass it may be checkpointing that has computed enough; that pass tells if it fails.
+        if output is None and _exception() != self._handled and torch._C._current_graph_task_id() == -1:
+            self.on_exception(hooks)
 
     def _begin_outermost(self, scope: Scope) -> None:
         self._thread = threading.get_ident()
@@ -385,9 +268,9 @@ class Capture:
             return
         x, missing = statistics.dense(statistics.local(out))
         scratch = self._pool(x.device)
-        index = self._index.get((title, function, call))
+        index = self._table.find(title, function, call)
         if index is None:
-            index = self._new_row(title, function, call, scope, source, out, fed_by, limits)
+            index = self._table.add(title, function, call, scope, source, out, fed_by, limits)
         row = self.rows[index]
         if self._edges_wanted:
             self._edges.update((before, index) for before in self._graph.feeding(out, fed_by) if before != index)
@@ -417,7 +300,7 @@ class Capture:
             self.rows[index].expects_gradient = True
             handle = out.register_hook(Gradient(self, index, side=False))
             if out.is_leaf:  # a parameter or an input handed through: it outlives the step
-                self._loose.append(handle)
+                self._wiring.loose.append(handle)
         for other in others:
             if other.requires_grad and not other.is_leaf and statistics.measurable(other):
                 other.register_hook(Gradient(self, index, side=True))
@@ -426,7 +309,7 @@ class Capture:
         units = row.units
         axis = None
         if units is not None:
-            axis = self._axis(scope, row.layer.kind, shape, fed_by)
+            axis = self._table.axis(scope, row.layer.kind, shape, fed_by)
             if axis is None or shape[axis] != row.layer.units:
                 units, axis = None, None
         with _no_autocast(x.device.type):
@@ -434,50 +317,6 @@ class Capture:
             if self.histograms and row.activation_bins is None:
                 row.activation_bins = statistics.count_bins(x, row.scratch)
         row.elements += x.numel()
-
-    def _new_row(
-        self,
-        title: str,
-        function: str,
-        call: int,
-        scope: Scope,
-        source: str | None,
-        output: Tensor,
-        fed_by: Rows,
-        limits: statistics.Limits,
-    ) -> int:
-        kind: Literal["module", "function"] = "function" if function else "module"
-        shape = statistics.local(output).shape
-        name = title + ("/" + function if function else "") + (f"@{call}" if call else "")
-        while any(row.layer.name == name for row in self.rows):  # a module's own name may look like one of these
-            name += "'"
-        axis = self._axis(scope, kind, shape, fed_by)
-        activation = function or scope.function or scope.inner_function(output)
-        layer = Layer(
-            name=name,
-            kind=kind,
-            type=function or scope.module_type,
-            function=activation or None,
-            parent=scope.name if function else scope.name.rpartition(".")[0],
-            call=call,
-            shape=tuple(shape),
-            units=None if axis is None else shape[axis],
-            unit_axis=axis,
-            source=source,
-        )
-        if not function and not scope.function:
-            limits = limits_of(activation, None)
-        self.rows.append(Row(layer, title + ("/" + function if function else ""), limits))
-        index = self._index[title, function, call] = len(self.rows) - 1
-        return index
-
-    def _axis(self, scope: Scope, kind: str, shape: torch.Size, fed_by: Rows) -> int | None:
-        behind = (self.rows[index].layer for index in reversed(fed_by))
-        feeder = next((layer for layer in behind if layer.units is not None), None)
-        pointwise = kind == "function" or scope.function is not None
-        if kind == "function":
-            return unit_axis(None, shape, feeder, pointwise=True)
-        return unit_axis(scope.fixed_axis, shape, feeder, pointwise=pointwise, sizes=scope.widths)
 
     # One function -----------------------------------------------------------------------------------------------------
 
@@ -505,7 +344,7 @@ class Capture:
         itself = not fed_by or (scope.layer and scope.leaf)
         title = scope.title if itself else self.rows[fed_by[-1]].title
         if self.selection(title):
-            known = (title, name, self._calls.get((title, name), 0)) in self._index
+            known = self._table.find(title, name, self._calls.get((title, name), 0)) is not None
             limits = limits_called(name, args, kwargs)
             self._record(title, name, scope, None if known else caller(), output, fed_by, limits)
 
@@ -548,20 +387,15 @@ class Capture:
         self.seconds += time.perf_counter() - start
 
 
-def _removed(handle: Any, iterated: Any) -> bool:
-    """Removes a hook, but not from the middle of a dictionary that PyTorch is going through."""
-    if iterated is not None and handle.hooks_dict_ref() is iterated and next(reversed(iterated)) != handle.id:
-        return False
-    handle.remove()
-    return True
-
-
 def _transformed() -> bool:
     """Whether the forward is being traced or transformed rather than run for training."""
     if torch._C._is_tracing() or torch._C._functorch.maybe_current_level() is not None:
         return True
-    keys = torch._C._TorchDispatchModeKey
-    return any(torch._C._get_dispatch_mode(key) is not None for key in (keys.FAKE, keys.PROXY, keys.FUNCTIONAL))
+    return any(torch._C._get_dispatch_mode(key) is not None for key in _TRACING)
+
+
+_KEYS: Final = torch._C._TorchDispatchModeKey
+_TRACING: Final = (_KEYS.FAKE, _KEYS.PROXY, _KEYS.FUNCTIONAL)
 
 
 def _exception() -> int | None:

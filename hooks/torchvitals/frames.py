@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from torchvitals import statistics
-from torchvitals.capture import Capture, Row
+from torchvitals.capture import Capture
 from torchvitals.emit import Frame
 from torchvitals.parameters import Parameters
+from torchvitals.rows import Row
 from torchvitals.statistics import ABS_MAX, COLUMNS, NONFINITE, SATURATED, SUBNORMAL, ZEROS, Vector, to_float32
 from torchvitals.units import UnitRecord
 from torchvitals_tb import packing, schema

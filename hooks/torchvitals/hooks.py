@@ -142,6 +142,7 @@ class Exit(_Hook):
     def __call__(self, module: nn.Module, args: Any, output: Any) -> None:
         if not torch.compiler.is_compiling() and self.is_live(module):
             scope = self.scope
+            scope.module_type = type(module).__name__  # a lazy module has become another
             scope.capture.guarded(scope.title, scope.capture.leave, scope, output, module._forward_hooks)
 
 
@@ -207,9 +208,9 @@ class AfterBackward:
 
 
 def frame_of_call() -> Any:
-    """The frame of the module call whose hook is running."""
+    """The frame of the module call whose hook is running (the outermost, where somebody has replaced that method)."""
     frame: Any = sys._getframe(1)
-    while frame.f_code is not _CALL:
+    while frame.f_code is not _CALL and frame.f_back is not None:
         frame = frame.f_back
     return frame
 

@@ -150,6 +150,24 @@ def test_one_scaler_over_two_optimizers_of_which_one_overflows(tmp_path):
     assert (run["parameter/update_rms"].values[1] == 0).tolist() == [True, True, False, False]
 
 
+def test_another_models_skipped_step_is_not_ours(tmp_path):
+    models = {name: mlp() for name in "gd"}
+    optimizers = {name: torch.optim.SGD(model.parameters(), lr=0.1) for name, model in models.items()}
+    scaler = torch.amp.GradScaler("cpu", init_scale=64.0)
+    handles = [attach_hooks(models[name], tmp_path / name, every=1, on_error="raise") for name in "gd"]
+    for step in range(3):
+        for name in "gd":
+            optimizers[name].zero_grad()
+            loss = models[name](torch.randn(4, 8)).square().mean()
+            scaler.scale(loss * (float("inf") if name == "d" and step == 1 else 1.0)).backward()
+            scaler.step(optimizers[name])
+        scaler.update()
+    for handle in handles:
+        handle.remove()
+    assert load_run(tmp_path / "g").counters["skipped"].tolist() == [0, 0, 0]
+    assert load_run(tmp_path / "d").counters["skipped"].tolist() == [0, 1, 0]
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "foreach adam"])
 def test_autocast(optimizer, tmp_path):
     def training(run):

@@ -1,0 +1,114 @@
+"""Where a step ends: which optimizers hold the model's parameters, and which of them have stepped."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from torch.optim.optimizer import Optimizer
+
+from torchvitals import process
+from torchvitals.parameters import Parameters
+
+
+class Boundary:
+    """The optimizers of one model's steps.
+
+    A step has ended when every trainable parameter's optimizer has stepped, or every optimizer that stepped in the
+    step before.
+    """
+
+    def __init__(self, parameters: Parameters, look_up: Callable[[], None]) -> None:
+        self._parameters = parameters
+        self._look_up = look_up
+        self._held: weakref.WeakKeyDictionary[Optimizer, tuple[Any, frozenset[int]]] = weakref.WeakKeyDictionary()
+        self._stepped: dict[int, frozenset[int]] = {}
+        self._required: frozenset[int] = frozenset()
+        self._open: tuple[int, int] | None = None
+        """The optimizer that is stepping, and the frame it does it in."""
+
+    def forget(self) -> None:
+        """What optimizers hold is looked up anew."""
+        self._held.clear()
+
+    @property
+    def begun(self) -> bool:
+        """Whether an optimizer has stepped and others are waited for."""
+        return bool(self._stepped)
+
+    @property
+    def known(self) -> bool:
+        """Whether it is known from the step before which optimizers there are."""
+        return bool(self._required)
+
+    def parameters(self) -> set[int]:
+        """Identities of what the optimizers hold that have stepped."""
+        return set().union(*self._stepped.values())
+
+    def holds(self, optimizer: Optimizer) -> bool:
+        """Whether an optimizer is one of the model's."""
+        return bool(self._ids_of(optimizer))
+
+    def enters(self, optimizer: Optimizer) -> bool:
+        """An optimizer begins to step. Whether it is one of the model's, and not inside another's step."""
+        if not self._ids_of(optimizer):
+            return False
+        if self._open is not None and process.is_running(self._open[1]):
+            return False  # super().step(), or an optimizer wrapped in another
+        self._open = (id(optimizer), process.step_frame())
+        return True
+
+    def leaves(self, optimizer: Optimizer) -> bool:
+        """An optimizer has stepped. Whether it is the one that entered."""
+        if not self._ids_of(optimizer) or self._open is None or self._open[0] != id(optimizer):
+            return False
+        if self._open[1] != process.step_frame() and process.is_running(self._open[1]):
+            return False
+        self._open = None
+        return True
+
+    def has_stepped(self, optimizer: Optimizer) -> bool:
+        """Whether it did in this step already."""
+        return id(optimizer) in self._stepped
+
+    def add(self, optimizer: Optimizer, *, new_forward: bool) -> bool:
+        """Counts an optimizer's step. Whether the model's step has ended with it.
+
+        Args:
+            optimizer: which has stepped.
+            new_forward: a forward was seen since the last step ended.
+        """
+        ids = self._ids_of(optimizer)
+        new = self._required and id(optimizer) not in self._required
+        if new and not self._stepped and not new_forward and self._parameters.trainable_outside(ids):
+            # As after unfreezing: it has stepped beside the one that ended the step before.
+            self._required |= {id(optimizer)}
+            return False
+        self._stepped[id(optimizer)] = ids
+        if self._required and self._required <= self._stepped.keys():
+            return True
+        return not self._parameters.trainable_outside(self.parameters())
+
+    def next(self) -> None:
+        """The step has ended; those that stepped in it are waited for in the next."""
+        self._required = frozenset(self._stepped)
+        self._stepped.clear()
+
+    def _ids_of(self, optimizer: Optimizer) -> frozenset[int]:
+        """Identities of what an optimizer holds; empty where it holds nothing of the model."""
+        groups = optimizer.param_groups
+        last: Any = groups[-1]["params"] if groups else ()
+        seen = (len(groups), len(last), id(last[-1]) if last else 0)
+        before, ids = self._held.get(optimizer, (None, frozenset()))
+        if before != seen:
+            self._look_up()
+            held = held_by(optimizer)
+            ids = frozenset(map(id, held)) if self._parameters.any_of(held) else frozenset()
+            self._held[optimizer] = seen, ids
+        return ids
+
+
+def held_by(optimizer: Optimizer) -> list[Any]:
+    """All parameters of an optimizer."""
+    return [p for group in optimizer.param_groups for p in group["params"]]

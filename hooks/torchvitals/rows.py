@@ -1,0 +1,139 @@
+"""The rows of one model: a layer each, and what was summed up for it in the current step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+
+from torchvitals import statistics
+from torchvitals.dataflow import Rows
+from torchvitals.statistics import Limits, Scratch, UnitSums
+from torchvitals.structure import limits_of, unit_axis
+from torchvitals_tb.schema import Layer
+
+if TYPE_CHECKING:
+    from torchvitals.hooks import Scope
+
+
+class GradientSums:
+    """What was summed up of the gradients with respect to outputs of one layer."""
+
+    __slots__ = ("bins", "elements", "sums")
+
+    def __init__(self, scratch: Scratch) -> None:
+        self.sums = scratch.sums()
+        self.elements = 0
+        self.bins: Any = None
+
+    def add(self, x: Tensor, missing: int, dtype: torch.dtype, scratch: Scratch, *, histograms: bool) -> None:
+        if x.numel():
+            statistics.add_values(self.sums, x, scratch, subnormal=dtype)
+            if histograms and self.bins is None:
+                self.bins = statistics.count_bins(x, scratch, missing)
+        self.sums[statistics.ZEROS] += missing
+        self.elements += x.numel() + missing
+
+
+class Row:
+    """What was summed up for one layer in the current step."""
+
+    __slots__ = (
+        "activation", "activation_bins", "elements", "expects_gradient", "gradient", "layer", "limits", "scratch",
+        "side_gradient", "title", "units",
+    )  # fmt: skip
+
+    def __init__(self, layer: Layer, title: str, limits: statistics.Limits) -> None:
+        self.layer = layer
+        self.title = title
+        """The name of all calls of the layer."""
+        self.limits = limits
+
+    def begin(self, scratch: Scratch) -> None:
+        self.scratch = scratch
+        self.activation = scratch.sums()
+        self.elements = 0
+        self.activation_bins: Any = None
+        self.gradient = GradientSums(scratch)
+        self.side_gradient: GradientSums | None = None
+        """Of further outputs, such as the state of an LSTM: it counts where the loss does not use the first one."""
+        self.expects_gradient = False
+        self.units = None
+        if self.layer.units is not None:
+            self.units = UnitSums(scratch.zeros(self.layer.units), scratch.zeros(self.layer.units))
+
+    def used_gradient(self) -> GradientSums:
+        return self.side_gradient if self.side_gradient is not None and not self.gradient.elements else self.gradient
+
+
+class Table:
+    """All rows of a model, in the order in which they were first seen. They stay; a step fills some of them."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self._index: dict[tuple[str, str, int], int] = {}
+        self._names: set[str] = set()
+
+    def find(self, title: str, function: str, call: int) -> int | None:
+        """The row of a call of a module, or of a function (else empty) in it, if there is one yet."""
+        return self._index.get((title, function, call))
+
+    def add(
+        self,
+        title: str,
+        function: str,
+        call: int,
+        scope: Scope,
+        source: str | None,
+        output: Tensor,
+        fed_by: Rows,
+        limits: Limits,
+    ) -> int:
+        """A new row.
+
+        Args:
+            title: of the module, or of what feeds the function.
+            function: empty for a module.
+            call: counted from 0 within a forward.
+            scope: the module, or the one that calls the function.
+            source: of a function, where it is called.
+            output: the first it gave.
+            fed_by: rows that it came from.
+            limits: outputs at or beyond these are saturated.
+        """
+        kind: Literal["module", "function"] = "function" if function else "module"
+        shape = statistics.local(output).shape
+        named = title + ("/" + function if function else "")
+        name = f"{named}@{call}" if call else named
+        while name in self._names:  # a module's own name may look like one of these
+            name += "'"
+        axis = self.axis(scope, kind, shape, fed_by)
+        activation = function or scope.function or scope.inner_function(output)
+        layer = Layer(
+            name=name,
+            kind=kind,
+            type=function or scope.module_type,
+            function=activation or None,
+            parent=scope.name if function else scope.name.rpartition(".")[0],
+            call=call,
+            shape=tuple(shape),
+            units=None if axis is None else shape[axis],
+            unit_axis=axis,
+            source=source,
+        )
+        if not function and not scope.function:
+            limits = limits_of(activation, None)
+        self.rows.append(Row(layer, named, limits))
+        self._names.add(name)
+        index = self._index[title, function, call] = len(self.rows) - 1
+        return index
+
+    def axis(self, scope: Scope, kind: str, shape: torch.Size, fed_by: Rows) -> int | None:
+        """The axis of an output that counts units; see `structure.unit_axis`."""
+        behind = (self.rows[index].layer for index in reversed(fed_by))
+        feeder = next((layer for layer in behind if layer.units is not None), None)
+        if kind == "function":
+            return unit_axis(None, shape, feeder, pointwise=True)
+        pointwise = scope.function is not None
+        return unit_axis(scope.fixed_axis, shape, feeder, pointwise=pointwise, sizes=scope.widths)

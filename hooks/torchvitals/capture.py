@@ -204,7 +204,7 @@ class Capture:
             self._record_again(output, lambda row: row.title == scope.title)
         elif output is not None and scope.layer and self._recording:
             if scope.selected:
-                self._record(scope.title, "", scope, None, output, fed_by, scope.limits)
+                self._record(scope.title, "", scope, output, fed_by, scope.limits)
             else:
                 self._origins.set(output, ())  # not by what came before: a function after it is not fed by that
         if self._scopes or self._recomputing:  # a region may go on, with functions or other modules
@@ -253,7 +253,6 @@ class Capture:
         title: str,
         function: str,
         scope: Scope,
-        source: str | None,
         output: Any,
         fed_by: Rows,
         limits: statistics.Limits,
@@ -270,7 +269,7 @@ class Capture:
         scratch = self._pool(x.device)
         index = self._table.find(title, function, call)
         if index is None:
-            index = self._table.add(title, function, call, scope, source, out, fed_by, limits)
+            index = self._table.add(title, function, call, scope, caller(), out, fed_by, limits)
         row = self.rows[index]
         if self._edges_wanted:
             self._edges.update((before, index) for before in self._graph.feeding(out, fed_by) if before != index)
@@ -344,9 +343,7 @@ class Capture:
         itself = not fed_by or (scope.layer and scope.leaf)
         title = scope.title if itself else self.rows[fed_by[-1]].title
         if self.selection(title):
-            known = self._table.find(title, name, self._calls.get((title, name), 0)) is not None
-            limits = limits_called(name, args, kwargs)
-            self._record(title, name, scope, None if known else caller(), output, fed_by, limits)
+            self._record(title, name, scope, output, fed_by, limits_called(name, args, kwargs))
 
     # Gradients --------------------------------------------------------------------------------------------------------
 

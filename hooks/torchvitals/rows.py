@@ -97,7 +97,7 @@ class Table:
             function: empty for a module.
             call: counted from 0 within a forward.
             scope: the module, or the one that calls the function.
-            source: of a function, where it is called.
+            source: where it is called.
             output: the first it gave.
             fed_by: rows that it came from.
             limits: outputs at or beyond these are saturated.

@@ -151,7 +151,7 @@ class Layer:
     units: int | None
     unit_axis: int | None
     source: str | None = None
-    """``file.py:12`` of the call, for functions."""
+    """``file.py:12`` of the call: the nearest line that is not PyTorch's."""
 
 
 @dataclass(frozen=True, slots=True)

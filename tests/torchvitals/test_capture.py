@@ -73,6 +73,18 @@ def test_functions_equal_their_twin(tmp_path):
             assert layer.parent == ""
 
 
+def test_source_is_where_a_layer_is_called(tmp_path):
+    import inspect
+
+    lines, start = inspect.getsourcelines(type(fresh("residual")[0]).forward)
+    for layer in record(tmp_path, "residual").layers:
+        name = layer.name.rpartition("/")[0] or layer.name
+        file, _, line = layer.source.partition(":")
+        assert file == "__init__.py"
+        wanted = {"bn1/relu": "F.relu(", "bn2/relu": "torch.relu_("}.get(layer.name, f"self.{name}(")
+        assert wanted in lines[int(line) - start]
+
+
 def test_inplace_output_is_measured_before_it_is_overwritten(tmp_path):
     run = record(tmp_path, "inplace mlp")
     assert run["activation/zero_fraction"].values[0, 0] == 0

@@ -29,6 +29,192 @@ def names(run):
     return [layer.name for layer in run.layers]
 
 
+# Ways to step ---------------------------------------------------------------------------------------------------------
+
+
+class Truth:
+    """Plain hooks on a bare model: all outputs and gradients of a step, and the weights before and after it."""
+
+    def __init__(self, model):
+        self.model, self.steps = model, []
+        for name, module in model.named_children():
+            module.register_forward_hook(lambda m, a, out, name=name: self.keep(name, out))
+        self.begin()
+
+    def begin(self):
+        self.outputs, self.gradients = {}, {}
+        self.before = [p.detach().clone() for p in self.model.parameters()]
+
+    def keep(self, name, out):
+        if torch.is_grad_enabled():
+            self.outputs.setdefault(name, []).append(out.detach().clone())
+            out.register_hook(lambda g: self.gradients.setdefault(name, []).append(g.detach().clone()))
+
+    def step_ended(self):
+        parameters = list(self.model.parameters())
+        grads = [None if p.grad is None else p.grad.clone() for p in parameters]
+        changes = [p.detach() - b for p, b in zip(parameters, self.before, strict=True)]
+        self.steps.append((self.outputs, self.gradients, grads, changes))
+        self.begin()
+
+
+def lbfgs(models, step_ended):
+    (model,) = models
+    optimizer = torch.optim.LBFGS(model.parameters(), lr=0.1, max_iter=4)
+    for x in torch.randn(3, 16, 8):
+
+        def closure(x=x):
+            optimizer.zero_grad()
+            loss = model(x).square().mean()
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+        step_ended(model)
+
+
+def closure_of_adam(models, step_ended):
+    (model,) = models
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    for x in torch.randn(3, 16, 8):
+
+        def closure(x=x):
+            optimizer.zero_grad()
+            loss = model(x).square().mean()
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+        step_ended(model)
+
+
+def inside_backward(models, step_ended):
+    (model,) = models
+    for p in model.parameters():
+        own = torch.optim.SGD([p], lr=0.1)
+        p.register_post_accumulate_grad_hook(lambda p, own=own: own.step())
+    for x in torch.randn(3, 16, 8):
+        model.zero_grad()
+        model(x).square().mean().backward()
+        step_ended(model)
+
+
+def accumulation(models, step_ended):
+    (model,) = models
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    for i, x in enumerate(torch.randn(6, 16, 8)):
+        (model(x).square().mean() / 2).backward()
+        if i % 2:
+            optimizer.step()
+            step_ended(model)
+            optimizer.zero_grad()
+
+
+def several_forwards_one_backward(models, step_ended):
+    (model,) = models
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for x, y in torch.randn(3, 2, 16, 8):
+        optimizer.zero_grad()
+        with torch.no_grad():
+            model(x * 100)
+        (model(x) - model(y)).square().mean().backward()
+        optimizer.step()
+        step_ended(model)
+
+
+def clipping(models, step_ended):
+    (model,) = models
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=0.1)
+    for x in torch.randn(3, 16, 8):
+        optimizer.zero_grad()
+        model(x).square().mean().backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 0.01)
+        nn.utils.clip_grad_value_(model.parameters(), 0.001)
+        optimizer.step()
+        step_ended(model)
+
+
+def two_optimizers(models, step_ended):
+    (model,) = models
+    optimizers = [torch.optim.SGD(model[0].parameters(), lr=0.1), torch.optim.Adam(model[2].parameters(), lr=0.01)]
+    for x in torch.randn(3, 16, 8):
+        model.zero_grad()
+        model(x).square().mean().backward()
+        for optimizer in optimizers:
+            optimizer.step()
+        step_ended(model)
+
+
+def adversarial(models, step_ended):
+    """Each of two models with its optimizer; the second is in the loss of the first."""
+    g, d = models
+    og, od = (torch.optim.SGD(m.parameters(), lr=0.1) for m in models)
+    for x in torch.randn(3, 16, 8):
+        od.zero_grad()
+        (d(torch.randn(16, 8)).mean() - d(g(x).detach().repeat(1, 2)).mean()).backward()
+        od.step()
+        step_ended(d)
+        og.zero_grad()
+        d(g(x).repeat(1, 2)).mean().backward()
+        og.step()
+        step_ended(g)
+
+
+LOOPS = {
+    f.__name__: f
+    for f in (
+        lbfgs, closure_of_adam, inside_backward, accumulation, several_forwards_one_backward, clipping, two_optimizers,
+        adversarial,
+    )
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_loop_against_plain_hooks(name, tmp_path):
+    number = 2 if name == "adversarial" else 1
+    models = [mlp() for _ in range(number)]
+    truths = {id(model): Truth(model) for model in models}
+    torch.manual_seed(1)
+    LOOPS[name](models, lambda model: truths[id(model)].step_ended())
+    bare = models
+
+    models = [mlp() for _ in range(number)]
+    torch.manual_seed(1)
+    handles = [attach_hooks(m, tmp_path / str(i), every=1, on_error="raise") for i, m in enumerate(models)]
+    LOOPS[name](models, lambda model: None)
+    for i, (handle, model, twin_) in enumerate(zip(handles, models, bare, strict=True)):
+        handle.remove()
+        assert handle.step == 3
+        assert all(torch.equal(a, b) for a, b in zip(model.parameters(), twin_.parameters(), strict=True))
+        run = load_run(tmp_path / str(i))
+        assert run.steps.tolist() == [0, 1, 2]
+        for t, (outputs, gradients, grads, changes) in enumerate(truths[id(twin_)].steps):
+            if name == "adversarial" and i == 1 and t:
+                continue  # what the other model's turn gave is counted into its next step
+            for row, layer in enumerate(names(run)[:3]):
+                got = [run[f"{kind}/rms"].values[t, row] for kind in ("activation", "gradient")]
+                assert got == pytest.approx([rms(torch.cat(of[layer])) for of in (outputs, gradients)], rel=1e-4)
+            for row, (grad, change) in enumerate(zip(grads, changes, strict=True)):
+                assert run["parameter/grad_rms"].values[t, row] == pytest.approx(rms(grad), rel=1e-4)
+                assert run["parameter/update_rms"].values[t, row] == pytest.approx(rms(change), rel=1e-3)
+
+
+def test_a_loop_without_an_optimizer(tmp_path):
+    model = mlp()
+    with attach_hooks(model, tmp_path, every=1, on_error="raise") as vitals:
+        expected = []
+        for x in torch.randn(3, 16, 8):
+            model.zero_grad()
+            model(x).square().mean().backward()
+            with torch.no_grad():
+                for p in model.parameters():
+                    p -= 0.1 * p.grad
+            expected.append([rms(p.grad) for p in model.parameters()])
+            vitals.advance()
+        assert vitals.step == 3
+    np.testing.assert_allclose(load_run(tmp_path)["parameter/grad_rms"].values, expected, rtol=1e-4)
+
+
 # Loss scaling ---------------------------------------------------------------------------------------------------------
 
 

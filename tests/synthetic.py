@@ -311,6 +311,7 @@ def statistics(manifest: Manifest, steps: int, kind: str, rng: np.random.Generat
         "parameter/grad_nonfinite_fraction": np.zeros_like(grad),
         "parameter/update_rms": weight * np.float32(1e-3),
         "parameter/update_ratio": noisy(np.full(len(owner), 1e-3)),
+        "parameter/learning_rate": np.full_like(grad, 1e-3),
     }
     if kind == "nan":
         _break(out, int(steps * 0.6), rows // 2, int(np.searchsorted(owner, rows // 2)))

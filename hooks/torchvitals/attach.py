@@ -16,11 +16,11 @@ from torch import nn
 from torch.optim.optimizer import Optimizer
 
 from torchvitals import process
-from torchvitals.boundary import Boundary, held_by
+from torchvitals.boundary import Boundary
 from torchvitals.capture import Capture
 from torchvitals.emit import Emitter
 from torchvitals.frames import Snapshot, StepNotes
-from torchvitals.parameters import Parameters
+from torchvitals.parameters import Parameters, held_by
 from torchvitals.recorder import Recorder
 from torchvitals.schedule import Schedule, records
 from torchvitals.selfcheck import SelfCheck
@@ -280,14 +280,13 @@ class Vitals:
             self._finish_step(whole=False)
         if self._capture.armed:
             start = time.perf_counter()
-            held = held_by(optimizer)
-            if not self._parameters.are_current(held):
+            if not self._parameters.are_current(held_by(optimizer)):
                 self._look_up()
             self._notes.loss_scale = scale = process.loss_scale()
             # An optimizer that unscales by itself finds what it needs for it in its attributes.
             factor = None if scale is None else getattr(optimizer, "grad_scale", None)
             self._notes.skipped.append(scale is not None and getattr(optimizer, "found_inf", False))
-            self._parameters.before_step(held, gradients=not closure, scale=factor)
+            self._parameters.before_step(optimizer, gradients=not closure, scale=factor)
             self._seconds += time.perf_counter() - start
 
     def _after_step(self, optimizer: Optimizer, closure: bool) -> None:
@@ -295,7 +294,7 @@ class Vitals:
             return
         if self._capture.armed:
             start = time.perf_counter()
-            self._parameters.after_step(held_by(optimizer), gradients=closure)
+            self._parameters.after_step(optimizer, gradients=closure)
             self._seconds += time.perf_counter() - start
         if self._boundary.add(optimizer, new_forward=self._capture.armed and self._capture.begun):
             if torch._C._current_graph_task_id() == -1:

@@ -9,7 +9,7 @@ from typing import Any
 from torch.optim.optimizer import Optimizer
 
 from torchvitals import process
-from torchvitals.parameters import Parameters
+from torchvitals.parameters import Parameters, held_by
 
 
 class Boundary:
@@ -107,8 +107,3 @@ class Boundary:
             ids = frozenset(map(id, held)) if self._parameters.any_of(held) else frozenset()
             self._held[optimizer] = seen, ids
         return ids
-
-
-def held_by(optimizer: Optimizer) -> list[Any]:
-    """All parameters of an optimizer."""
-    return [p for group in optimizer.param_groups for p in group["params"]]

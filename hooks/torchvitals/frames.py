@@ -90,6 +90,7 @@ class Snapshot:
         self.layers = [row.layer for row in capture.rows]
         self.parameters = [row.parameter for row in parameters.rows]
         self.edges = capture.edges
+        self.optimizers = parameters.optimizers
         self.not_observed = dict(notes.not_observed)
         self.self_check = notes.self_check
         self._heavy = notes.heavy
@@ -116,7 +117,7 @@ class Snapshot:
             items += (units.fired, units.magnitude) if units else (None, None)
         for parameter in parameters.rows:
             items += (parameter.weight, parameter.gradient, parameter.unclipped, parameter.update)
-            items += (parameter.weight_bins, parameter.gradient_bins)
+            items += (parameter.weight_bins, parameter.gradient_bins, parameter.learning_rate)
         self._fetch = Fetch(items)
 
     def ready(self) -> bool:
@@ -139,7 +140,7 @@ class Snapshot:
         arrays = arrays[self._scalars :]
         split = 6 * len(self.layers)
         layer_columns = [arrays[i:split:6] for i in range(6)]
-        parameter_columns = [arrays[split + i :: 6] for i in range(6)]
+        parameter_columns = [arrays[split + i :: 7] for i in range(7)]
         values = self._layer_statistics(layer_columns, scale)
         values |= self._parameter_statistics(parameter_columns, scale, parameter_scale)
         for i, (fired, magnitude) in enumerate(zip(*layer_columns[4:], strict=True)):
@@ -210,6 +211,7 @@ class Snapshot:
             "parameter/grad_nonfinite_fraction": statistics.share(gradient, NONFINITE, m),
             "parameter/update_rms": update_rms,
             "parameter/update_ratio": ratio,
+            "parameter/learning_rate": np.array([np.nan if lr is None else float(lr) for lr in columns[6]]),
         }
 
     def _scalars_of(self, values: dict[str, Vector]) -> dict[str, float]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import get_gradient_edge
 from torch.nn.parameter import is_lazy
+from torch.optim.optimizer import Optimizer
 
 from torchvitals import statistics
 from torchvitals.statistics import Pool
@@ -21,8 +22,8 @@ class ParameterRow:
     """What was measured of one parameter in the current step."""
 
     __slots__ = (
-        "before", "elements", "gradient", "gradient_bins", "gradient_elements", "parameter", "scale", "unclipped",
-        "unclipped_elements", "update", "update_elements", "weight", "weight_bins",
+        "before", "elements", "gradient", "gradient_bins", "gradient_elements", "learning_rate", "parameter", "scale",
+        "unclipped", "unclipped_elements", "update", "update_elements", "weight", "weight_bins",
     )  # fmt: skip
 
     def __init__(self, parameter: Parameter) -> None:
@@ -34,6 +35,7 @@ class ParameterRow:
         self.gradient: Any = None
         self.unclipped: Any = None
         """The gradient's row at the end of the last backward, before anything was done to it."""
+        self.learning_rate: Any = None
         self.scale: Tensor | None = None
         """What the gradient is still multiplied with when the optimizer gets it."""
         self.update: Any = None
@@ -41,6 +43,11 @@ class ParameterRow:
         self.elements = self.gradient_elements = self.unclipped_elements = self.update_elements = 0
         self.weight_bins: Any = None
         self.gradient_bins: Any = None
+
+
+def held_by(optimizer: Optimizer) -> list[Any]:
+    """All parameters of an optimizer."""
+    return [p for group in optimizer.param_groups for p in group["params"]]
 
 
 class _Place:
@@ -68,6 +75,8 @@ class Parameters:
         self.selection = selection
         self.rows: list[ParameterRow] = []
         self.histograms = False
+        self.optimizers: tuple[dict[str, Any], ...] = ()
+        """What is known of those that stepped, for the manifest."""
         self._lazy = False  # some were not materialised when they were looked up
         self._index: dict[str, int] = {}
         self._places: dict[int, _Place] = {}
@@ -158,15 +167,19 @@ class Parameters:
                 if x.numel():
                     statistics.add_values(row.unclipped, x, scratch, zeros=False)
 
-    def before_step(self, parameters: Iterable[Any], *, gradients: bool, scale: Tensor | None = None) -> None:
+    def before_step(self, optimizer: Optimizer, *, gradients: bool, scale: Tensor | None = None) -> None:
         """Weights, and gradients as the optimizer is about to use them.
 
         Args:
-            parameters: that it holds.
+            optimizer: which is about to step.
             gradients: they are there already; a closure computes them during the step.
             scale: factor in the gradients that the optimizer takes out itself, [] on their device.
         """
-        for parameter, row in self._each(parameters):
+        self._note(optimizer)
+        for group in optimizer.param_groups:
+            for _, row in self._each(group["params"]):
+                row.learning_rate = group.get("lr")
+        for parameter, row in self._each(held_by(optimizer)):
             row.scale = scale
             self.measure_weight(parameter, row)
             if gradients and parameter.grad is not None:
@@ -175,9 +188,9 @@ class Parameters:
                 values = statistics.dense(statistics.local(parameter))[0]
                 row.before = statistics.strided_sample(values, statistics.SAMPLE, self._pool(values.device))
 
-    def after_step(self, parameters: Iterable[Any], *, gradients: bool) -> None:
+    def after_step(self, optimizer: Optimizer, *, gradients: bool) -> None:
         """The change of each parameter, from a strided sample kept across the step."""
-        for parameter, row in self._each(parameters):
+        for parameter, row in self._each(held_by(optimizer)):
             if gradients and parameter.grad is not None:
                 self._measure_gradient(parameter.grad, row)
             before, row.before = row.before, None
@@ -192,6 +205,17 @@ class Parameters:
             row.update = scratch.sums()
             statistics.add_values(row.update, after.to(wide) - before.to(wide), scratch, zeros=False)
             row.update_elements = after.numel()
+
+    def _note(self, optimizer: Optimizer) -> None:
+        """What kind of optimizer it is; the learning rate may change, and is a statistic."""
+        options = optimizer.param_groups[0] if optimizer.param_groups else {}
+        numbers = {k: list(v) if isinstance(v, tuple) else v for k, v in options.items() if k not in ("params", "lr")}
+        kinds = (bool, int, float, str, list)
+        described = {"type": type(optimizer).__name__} | {
+            k: v for k, v in numbers.items() if isinstance(v, kinds) and not k.startswith("_")
+        }
+        if described not in self.optimizers:
+            self.optimizers = (*self.optimizers, described)
 
     def rest(self) -> None:
         """Parameters that no optimizer stepped: frozen, forgotten, or updated by hand."""

@@ -78,7 +78,10 @@ class Recorder:
     def _write(self, snapshot: Snapshot, seconds: float) -> None:
         self.samples += 1
         run = np.array([self.samples, snapshot.step, seconds, self.training_seconds()])
-        described = (snapshot.layers, snapshot.parameters, snapshot.edges, snapshot.not_observed, snapshot.self_check)
+        described = (
+            snapshot.layers, snapshot.parameters, snapshot.edges, snapshot.optimizers, snapshot.not_observed,
+            snapshot.self_check,
+        )  # fmt: skip
         manifest = self._describe(snapshot) if described != self._described else None
         frame = snapshot.frame(self._units, run, manifest)
         if not self.options["units"]:
@@ -97,6 +100,7 @@ class Recorder:
             edges=tuple(sorted(snapshot.edges)),
             options=self.options,
             versions={"torchvitals": __version__, "torch": torch.__version__, "python": platform.python_version()},
+            optimizers=snapshot.optimizers,
             not_observed=snapshot.not_observed,
             self_check=snapshot.self_check,
         ).to_json()

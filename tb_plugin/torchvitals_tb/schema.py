@@ -46,6 +46,7 @@ PARAMETER_STATISTICS: Final = (
     "parameter/grad_nonfinite_fraction",
     "parameter/update_rms",
     "parameter/update_ratio",
+    "parameter/learning_rate",
 )
 STATISTICS: Final = LAYER_STATISTICS + PARAMETER_STATISTICS
 
@@ -177,6 +178,8 @@ class Manifest:
     versions: dict[str, str] = field(default_factory=dict)
     not_observed: dict[str, str] = field(default_factory=dict)
     """Layer or parameter -> why nothing was measured there."""
+    optimizers: tuple[dict[str, Any], ...] = ()
+    """``type`` (class) and the numbers among the options of the first group of each optimizer that stepped."""
     self_check: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """What was expected in the sampled steps so far and stayed silent: names under ``modules_never_called``,
     ``layers_without_gradient`` (their output needs one) and ``parameters_without_optimizer`` (trainable ones)."""
@@ -201,10 +204,16 @@ class Manifest:
                 options=dict(data.get("options", {})),
                 versions=dict(data.get("versions", {})),
                 not_observed=dict(data.get("not_observed", {})),
+                optimizers=tuple(_optimizer(entry) for entry in data.get("optimizers", ())),
                 self_check={str(k): tuple(map(str, v)) for k, v in data.get("self_check", {}).items()},
             )
         except (KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"not a torchvitals manifest: {error!r}") from error
+
+
+def _optimizer(entry: Any) -> dict[str, Any]:
+    plain = (bool, int, float, str, list)
+    return {"type": ""} | {str(k): v for k, v in entry.items() if isinstance(v, plain) or v is None}
 
 
 def _is_row(index: Any, rows: tuple[Layer, ...]) -> bool:

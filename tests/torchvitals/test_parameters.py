@@ -278,3 +278,25 @@ def test_tiny_gradients_do_not_underflow(tmp_path):
     run = load_run(tmp_path)
     np.testing.assert_allclose(run["parameter/grad_rms"].values, 1e-30, rtol=1e-5)
     np.testing.assert_allclose(run["gradient/rms"].values, 1e-30, rtol=1e-5)
+
+
+def test_optimizers_and_learning_rates_are_recorded(tmp_path):
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 1), nn.Linear(1, 1).requires_grad_(False))
+    groups = [{"params": model[0].parameters(), "lr": 0.5}, {"params": [model[2].weight]}]
+    first = torch.optim.SGD(groups, lr=0.25, momentum=0.9, weight_decay=0.01)
+    second = torch.optim.AdamW([model[2].bias], lr=0.125, betas=(0.8, 0.9))
+    schedule = torch.optim.lr_scheduler.StepLR(first, 1, gamma=0.5)
+    with attach_hooks(model, tmp_path, every=1, on_error="raise"):
+        for _ in range(2):
+            model(torch.randn(8, 4)).mean().backward()
+            first.step()
+            second.step()
+            schedule.step()
+    run = load_run(tmp_path)
+    rates = run["parameter/learning_rate"].values
+    np.testing.assert_array_equal(rates[:, :4], [[0.5, 0.5, 0.25, 0.125], [0.25, 0.25, 0.125, 0.125]])
+    assert np.isnan(rates[:, 4:]).all()
+    kinds = {entry["type"]: entry for entry in run.manifest.optimizers}
+    assert kinds.keys() == {"SGD", "AdamW"}
+    assert kinds["SGD"]["momentum"] == 0.9 and kinds["SGD"]["weight_decay"] == 0.01
+    assert kinds["AdamW"]["betas"] == [0.8, 0.9]

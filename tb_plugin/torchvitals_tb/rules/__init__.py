@@ -1,0 +1,7 @@
+"""Rules: pure functions from a run to findings, one registry."""
+
+from __future__ import annotations
+
+from torchvitals_tb.rules.registry import RULES, NotCheckedError, Rule, rule
+
+__all__ = ["RULES", "NotCheckedError", "Rule", "rule"]

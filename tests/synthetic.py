@@ -285,6 +285,7 @@ def statistics(manifest: Manifest, steps: int, kind: str, rng: np.random.Generat
         "activation/mean": noisy(np.where(relu, 0.4, 0.01)),
         "activation/std": rms * np.float32(0.9),
         "activation/rms": rms,
+        "activation/example_std": rms * np.float32(0.8),
         "activation/abs_max": rms * np.float32(4.5),
         "activation/zero_fraction": np.minimum(noisy(zero, 0.02), 1),
         "activation/nonfinite_fraction": np.zeros((steps, rows)),

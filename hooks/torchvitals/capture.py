@@ -313,6 +313,7 @@ class Capture:
                 units, axis = None, None
         with _no_autocast(x.device.type):
             statistics.add_activation(row.activation, x, axis, row.scratch, units, row.limits)
+            statistics.add_spread(row.activation, x, row.scratch)
             if self.histograms and row.activation_bins is None:
                 row.activation_bins = statistics.count_bins(x, row.scratch)
         row.elements += x.numel()

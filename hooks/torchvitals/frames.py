@@ -16,7 +16,18 @@ from torchvitals.capture import Capture
 from torchvitals.emit import Frame
 from torchvitals.parameters import Parameters
 from torchvitals.rows import Row
-from torchvitals.statistics import ABS_MAX, COLUMNS, NONFINITE, SATURATED, SUBNORMAL, ZEROS, Vector, to_float32
+from torchvitals.statistics import (
+    ABS_MAX,
+    COLUMNS,
+    COMPARED,
+    NONFINITE,
+    SATURATED,
+    SPREAD,
+    SUBNORMAL,
+    ZEROS,
+    Vector,
+    to_float32,
+)
 from torchvitals.units import UnitRecord
 from torchvitals_tb import packing, schema
 from torchvitals_tb.schema import ACTIVATIONS, DORMANT_TAU
@@ -179,6 +190,7 @@ class Snapshot:
             "activation/mean": mean,
             "activation/std": std,
             "activation/rms": rms,
+            "activation/example_std": np.sqrt(statistics.share(activation, SPREAD, activation[:, COMPARED])),
             "activation/abs_max": np.where(n > 0, activation[:, ABS_MAX], np.nan),
             "activation/zero_fraction": statistics.share(activation, ZEROS, n),
             "activation/nonfinite_fraction": statistics.share(activation, NONFINITE, n),

@@ -23,9 +23,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-SUM, SUMSQ, ZEROS, NONFINITE, SATURATED, SUBNORMAL, ABS_MAX, COLUMNS = range(8)
+SUM, SUMSQ, ZEROS, NONFINITE, SATURATED, SUBNORMAL, ABS_MAX, SPREAD, COMPARED, COLUMNS = range(10)
 """Columns of a row: sum, sum of squares; counts of exact zeros, of NaN and infinities, of values at the limits of a
-bounded activation; share of subnormal values times elements; largest magnitude."""
+bounded activation; share of subnormal values times elements; largest magnitude; half the squared differences between
+pairs of examples, and how many elements were compared for it."""
 
 CHUNK: Final = 1 << 18
 """Elements reduced at a time: the scratch (1 MiB) then stays in the cache and never page-faults."""
@@ -40,6 +41,7 @@ them are in the sample: 2 % with 1,000 of 20,000 rows, 13 % with 64; with a hand
 BINS: Final = 1024
 
 _SQUARES_SAFE: Final = (1e-12, 1e15)  # largest magnitudes whose float32 squares neither vanish nor overflow in a sum
+_PAIRS: Final = 4
 _MOST_SPREADS: Final = 64
 _LARGEST: Final = 1e300  # what a finite sum of squares becomes that float64 cannot hold; a record holds float32 anyway
 _SUM_SAFE: Final = 1e30  # largest magnitude of which a piece can be summed in float32
@@ -274,6 +276,31 @@ def add_activation(
             row[SATURATED] += _number(torch.ge(piece, high, out=scratch.like(piece)).sum(), scratch)
     if units is not None:
         units.observations += x.numel() // len(units.fired)
+
+
+def add_spread(row: Any, x: Tensor, scratch: Scratch) -> None:
+    """Adds how a layer's output varies from example to example (positions of the first axis), from a few pairs.
+
+    Half the mean squared difference of two examples is an unbiased estimate of the variance over examples of a unit,
+    at a position; its mean over the elements tells an output that depends on the input from one that does not.
+
+    Args:
+        row: [K], as in `add_values`.
+        x: strided floating tensor; nothing is added where it has fewer than two examples.
+        scratch: buffers of the tensor's device.
+    """
+    half = x.shape[0] // 2 if x.ndim > 1 else 0
+    if half == 0:
+        return
+    pairs = min(half, _PAIRS, max(1, CHUNK // x.shape[1:].numel()))
+    first, second = (part.reshape(-1) for part in (x[:pairs], x[half : half + pairs]))
+    if first.numel() > CHUNK:
+        distance = -(-first.numel() // CHUNK)
+        first, second = first[::distance], second[::distance]
+    wide = x.dtype if x.dtype == torch.float64 else torch.float32
+    difference = first.to(wide) - second.to(wide)
+    row[SPREAD] += _number(torch.dot(difference, difference), scratch) / 2
+    row[COMPARED] += difference.numel()
 
 
 def _pieces(x_AUB: Tensor) -> Iterator[tuple[Tensor, slice]]:

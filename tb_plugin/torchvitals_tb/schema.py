@@ -24,6 +24,7 @@ LAYER_STATISTICS: Final = (
     "activation/mean",
     "activation/std",
     "activation/rms",
+    "activation/example_std",
     "activation/abs_max",
     "activation/zero_fraction",
     "activation/nonfinite_fraction",

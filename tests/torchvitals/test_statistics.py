@@ -175,3 +175,25 @@ def test_finite_values_stay_finite_in_float32():
     out = st.to_float32(np.array([1e300, -1e300, np.inf, np.nan, 1.0]))
     assert out[:2].tolist() == [np.finfo(np.float32).max, -np.finfo(np.float32).max]
     assert np.isinf(out[2]) and np.isnan(out[3]) and out[4] == 1
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (5, 4), (64, 16, 8, 8), (3, 70_000, 5)])
+def test_spread_over_examples(shape, scratch):
+    """Against the variance over examples, of every unit and position, on the same pairs."""
+    x = torch.randn(shape) * 3 + torch.randn(shape[1:]) * 100
+    sums = row(scratch)
+    st.add_spread(sums, x, scratch)
+    half = shape[0] // 2
+    spread = float(sums[st.SPREAD]) / float(sums[st.COMPARED])
+    pairs = min(half, 4, max(1, st.CHUNK // x[0].numel()))
+    exact = (x[:pairs] - x[half : half + pairs]).double().square().mean().item() / 2
+    assert spread == pytest.approx(exact, rel=1e-4 if x[0].numel() <= st.CHUNK else 0.02)
+    assert spread == pytest.approx(9, rel=12 / np.sqrt(float(sums[st.COMPARED])))
+
+
+def test_an_output_that_does_not_depend_on_the_input_has_no_spread(scratch):
+    sums = row(scratch)
+    st.add_spread(sums, torch.randn(1, 7).expand(10, 7), scratch)
+    assert float(sums[st.SPREAD]) == 0 and float(sums[st.COMPARED]) == 28
+    st.add_spread(sums, torch.randn(7), scratch)
+    assert float(sums[st.COMPARED]) == 28

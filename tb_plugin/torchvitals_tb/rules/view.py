@@ -1,20 +1,50 @@
-"""A run as the rules see it."""
+"""A run as the rules see it: statistics on common steps, what belongs to what, and what theory expects."""
 
 from __future__ import annotations
+
+import math
+import warnings
+from functools import cached_property
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from torchvitals_tb import lifelines
+from torchvitals_tb.findings import Evidence
 from torchvitals_tb.reader import Run
+from torchvitals_tb.schema import ACTIVATIONS, Layer, Parameter
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+_SHOWN_STEPS: Final = 60  # of an evidence
+_SHOWN_ROWS: Final = 40
+
+ADAPTIVE: Final = frozenset(
+    ("Adam", "AdamW", "Adamax", "NAdam", "RAdam", "Adagrad", "RMSprop", "Adadelta", "Adafactor", "SparseAdam", "Rprop",
+     "Lion", "LAMB", "Muon")
+)  # fmt: skip
+"""Optimizers whose step hardly depends on the size of the gradient."""
 
 
 class View:
-    """Statistics on common steps, rows in depth order, what belongs to what."""
+    """Statistics as float64 [T, rows] on the sampled steps; NaN where nothing was measured.
+
+    Args:
+        run: the run.
+        since: look only at sampled steps from this one on.
+    """
 
     def __init__(self, run: Run, since: int | None = None) -> None:
         self.run = run
-        start = 0 if since is None else int(np.searchsorted(run.steps, since))
-        self.steps: NDArray[np.int64] = run.steps[start:]
+        self._start = 0 if since is None else int(np.searchsorted(run.steps, since))
+        self.steps: NDArray[np.int64] = run.steps[self._start :]
+        self.layers: tuple[Layer, ...] = run.layers
+        self.parameters: tuple[Parameter, ...] = run.parameters
+        self.from_start = self._start == 0
+        """The first sampled steps are among those looked at."""
+        self._statistics: dict[str, Floats] = {}
         self._remark = ""
 
     def remark(self, text: str) -> None:
@@ -22,5 +52,220 @@ class View:
         self._remark = text
 
     def take_remark(self) -> str:
+        """The remark, once."""
         text, self._remark = self._remark, ""
         return text
+
+    # Statistics -----------------------------------------------------------------------------------------------------
+
+    def __getitem__(self, name: str) -> Floats:
+        """A statistic, [T, rows]; all NaN where it is not recorded."""
+        if name not in self._statistics:
+            rows = len(self.parameters) if name.startswith("parameter/") else len(self.layers)
+            values = np.full((len(self.steps), rows), np.nan)
+            if name in self.run:
+                series = self.run[name]
+                at = np.searchsorted(self.steps, series.steps)
+                known = (at < len(self.steps)) & (self.steps[np.minimum(at, len(self.steps) - 1)] == series.steps)
+                values[at[known]] = series.values[known]
+            self._statistics[name] = values
+        return self._statistics[name]
+
+    @cached_property
+    def broken(self) -> Mask:
+        """[T] steps with NaN or Inf that spread: in gradients or weights. Their numbers tell nothing else."""
+        bad = np.zeros(len(self.steps), dtype=bool)
+        bad |= (self["gradient/nonfinite_fraction"] > 0).any(axis=1)
+        bad |= (self["parameter/grad_nonfinite_fraction"] > 0).any(axis=1)
+        bad |= np.isinf(self["parameter/rms"]).any(axis=1)
+        return bad
+
+    def sound(self, name: str) -> Floats:
+        """A statistic without the broken steps."""
+        return np.where(self.broken[:, None], np.nan, self[name])
+
+    @cached_property
+    def skipped(self) -> Mask:
+        """[T] steps that a loss scaler skipped."""
+        return self.run.counters["skipped"][self._start :] > 0
+
+    # What belongs to what -------------------------------------------------------------------------------------------
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        return tuple(layer.name for layer in self.layers)
+
+    @cached_property
+    def activation_rows(self) -> NDArray[np.intp]:
+        """Rows that are activation functions."""
+        return np.array([i for i, layer in enumerate(self.layers) if layer.function in ACTIVATIONS], dtype=np.intp)
+
+    @cached_property
+    def weight_of(self) -> dict[int, int]:
+        """Row of a layer -> row of its weight: the parameter of two dimensions or more; only of first calls."""
+        by_layer: dict[str, int] = {}
+        for i, parameter in enumerate(self.parameters):
+            if len(parameter.shape) >= 2 and parameter.layer not in by_layer:
+                by_layer[parameter.layer] = i
+        return {
+            i: by_layer[layer.name]
+            for i, layer in enumerate(self.layers)
+            if layer.kind == "module" and not layer.call and layer.name in by_layer
+        }
+
+    @cached_property
+    def weighted_rows(self) -> NDArray[np.intp]:
+        """Rows of linear and convolution layers and their like, embeddings left out."""
+        rows = [i for i in self.weight_of if "Embedding" not in self.layers[i].type]
+        return np.array(rows, dtype=np.intp)
+
+    @cached_property
+    def feeders(self) -> list[list[int]]:
+        """Of each row the rows that feed it."""
+        found: list[list[int]] = [[] for _ in self.layers]
+        for before, after in self.run.manifest.edges:
+            if before < after:
+                found[after].append(before)
+        return found
+
+    @cached_property
+    def fed(self) -> list[list[int]]:
+        """Of each row the rows that it feeds."""
+        found: list[list[int]] = [[] for _ in self.layers]
+        for before, after in self.run.manifest.edges:
+            if before < after:
+                found[before].append(after)
+        return found
+
+    @cached_property
+    def optimizers(self) -> tuple[str, ...]:
+        """Types of the optimizers, as far as recorded."""
+        return tuple(str(o.get("type", "")) for o in self.run.manifest.optimizers)
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether the optimizer hardly cares how large a gradient is."""
+        return bool(self.optimizers) and all(name in ADAPTIVE for name in self.optimizers)
+
+    def behind_norm(self, row: int) -> bool:
+        """Whether a normalisation takes the scale of this row's output away."""
+        return any("Norm" in self.layers[after].type for after in self.fed[row])
+
+    def elements(self, row: int) -> float:
+        """Elements of a row's output per example."""
+        shape = self.layers[row].shape
+        return float(max(1, math.prod(shape[1:]) if len(shape) > 1 else math.prod(shape)))
+
+    @cached_property
+    def gradient_norms(self) -> Floats:
+        """[T, rows] norm of the gradient with respect to an example's output.
+
+        Unlike the rms of its elements it can be compared between layers of different size.
+        """
+        size = np.sqrt([self.elements(i) for i in range(len(self.layers))])
+        return self["gradient/rms"] * size
+
+    # Units ----------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def unit_records(self) -> tuple[NDArray[np.int64], list[Any]]:
+        """Steps and records of what the units did."""
+        found = [(step, record) for step, record in self.run.units if not len(self.steps) or step >= self.steps[0]]
+        return np.array([step for step, _ in found], dtype=np.int64), [record for _, record in found]
+
+    @cached_property
+    def lives(self) -> lifelines.Lives:
+        """The units over those records."""
+        return lifelines.follow(self.unit_records[1], lifelines.window(self.layers))
+
+    # Evidence -------------------------------------------------------------------------------------------------------
+
+    def evidence(
+        self,
+        statistic: str,
+        caption: str,
+        rows: list[int] | NDArray[Any],
+        steps: NDArray[Any] | slice | None = None,
+        expected: Any = None,
+    ) -> Evidence:
+        """What a finding shows: a statistic of some rows, thinned to what can be drawn.
+
+        Args:
+            statistic: its name.
+            caption: what it shows.
+            rows: which.
+            steps: indices into ``steps``, all if not given.
+            expected: of each row, what a healthy network has.
+        """
+        chosen = [int(r) for r in rows][:_SHOWN_ROWS]
+        index = np.arange(len(self.steps))[slice(None) if steps is None else steps]
+        if len(index) > _SHOWN_STEPS:
+            index = index[np.unique(np.linspace(0, len(index) - 1, _SHOWN_STEPS).astype(int))]
+        table = self[statistic][index][:, chosen]
+        of = self.parameters if statistic.startswith("parameter/") else self.layers
+        return Evidence(
+            statistic=statistic,
+            caption=caption,
+            rows=tuple(of[r].name for r in chosen),
+            steps=tuple(int(s) for s in self.steps[index]),
+            values=tuple(tuple(float(x) for x in row) for row in table),
+            expected=None if expected is None else tuple(float(x) for x in list(expected)[:_SHOWN_ROWS]),
+        )
+
+
+def persistent(mask: Mask, share: float = 0.5, least: int = 3) -> bool:
+    """Whether something holds on enough steps: a share of them, and more than an odd one or two."""
+    return bool(mask.sum() >= min(least, len(mask)) and mask.mean() >= share) if len(mask) else False
+
+
+def first_lasting(mask: Mask, least: int = 3) -> int | None:
+    """Index of the first step from which something holds on at least ``least`` steps in a row (or to the end)."""
+    run = 0
+    for i, holds in enumerate(mask):
+        run = run + 1 if holds else 0
+        if run >= min(least, len(mask)):
+            return i - run + 1
+    return None
+
+
+def percent(share: float) -> str:
+    """``12 %``; never 0 or 100 where it is not exactly that."""
+    if 0 < share < 0.01:
+        return "under 1 %"
+    if 0.99 < share < 1:
+        return "over 99 %"
+    return f"{share:.0%}".replace("%", " %")
+
+
+def number(x: float) -> str:
+    """A number for a sentence: three digits, powers of ten where it is far from one."""
+    if x == 0 or not math.isfinite(x):
+        return f"{x:g}"
+    return f"{x:.3g}" if 1e-3 <= abs(x) < 1e5 else f"{x:.1e}"
+
+
+def times(ratio: float) -> str:
+    """``30 times``, ``10^6 times``."""
+    if not math.isfinite(ratio):
+        return "infinitely many times"
+    return f"{ratio:.0f} times" if ratio < 1e4 else f"10^{math.log10(ratio):.0f} times"
+
+
+def listed(names: list[str], shown: int = 3) -> str:
+    """``a, b, c and 4 more``."""
+    more = len(names) - shown
+    return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")
+
+
+def median(values: Any, axis: int | None = None) -> Any:
+    """Without what was not measured; NaN where nothing was."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return np.nanmedian(values, axis=axis)
+
+
+def largest(values: Any, axis: int | None = None) -> Any:
+    """Without what was not measured; NaN where nothing was."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return np.nanmax(values, axis=axis)

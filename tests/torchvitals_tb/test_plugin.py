@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ from tests.synthetic import EventFile
 from tests.torchvitals_tb.attempts import Attempt, manifest
 from tests.torchvitals_tb.board import INGESTERS, ROOT, Board, board
 from torchvitals_tb import TorchvitalsError, load_run, plugin, query, schema
+from torchvitals_tb.findings import Check, Diagnosis, Evidence, Finding
 from torchvitals_tb.packing import pack
 from torchvitals_tb.provider import Reader
 from torchvitals_tb.static_files import find
@@ -69,6 +71,8 @@ def test_headers(tensorboard: Board) -> None:
         ("statistic", {"run": "plain", "name": "gradient/rms", "since": "9" * 5000}, 400, "expected a step"),
         ("units", {"run": "plain"}, 400, "the parameter 'layer' is missing"),
         ("manifest", {"run": "plane"}, 404, "no run 'plane'; did you mean 'plain'?"),
+        ("diagnosis", {}, 400, "the parameter 'run' is missing"),
+        ("diagnosis", {"run": "plane"}, 404, "no run 'plane'; did you mean 'plain'?"),
         ("dead", {"run": "../../etc/passwd"}, 404, "no run '../../etc/passwd'; there is "),
         ("dead", {"run": "<script>alert(1)</script>\x1b[2J"}, 404, r"no run '<script>alert(1)</script>\x1b[2J'"),
         ("dead", {"run": "x" * 9000}, 404, "no run 'xxx"),
@@ -140,7 +144,7 @@ def test_hostile_log_directory(tmp_path: Path, ingester: str) -> None:
     names = {"garbage", "deep", "wrong", "half"}
     with board(tmp_path, ingester, runs=names) as found:
         for name in ("garbage", "deep", "wrong"):
-            for route in ("manifest", "dead"):
+            for route in ("manifest", "dead", "diagnosis"):
                 response = found.get(route, run=name)
                 assert response.status_code == 500
                 assert response.json == {
@@ -262,6 +266,112 @@ def test_many_requests_at_once(tensorboard: Board) -> None:
     for thread in threads:
         thread.join()
     assert answers == [expected] * 8
+
+
+# The diagnosis ------------------------------------------------------------------------------------------------------
+
+
+def diagnosed(run: str, message: str = "It falls.") -> Diagnosis:
+    evidence = Evidence("gradient/rms", "It falls.", ("<b>a</b>",), (1, 2), ((math.nan,), (math.inf,)))
+    finding = Finding("vanishing-gradient", "critical", ("<b>a</b>",), 1, 2, message, "Why.", "Remedy.", (evidence,))
+    return Diagnosis(run, (finding,), (Check("non-finite", "Is all finite?", "passed"),), (1, 2))
+
+
+def test_a_diagnosis(tensorboard: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(query, "examine", lambda run: diagnosed(run.name))
+    response = client_of(tensorboard.provider, "/diagnosis").get("/", query_string={"run": "plain"})
+    assert response.status_code == 200
+    assert response.content_type == "application/json"
+    versions = {run["name"]: run["version"] for run in tensorboard.json("runs")["runs"]}
+    assert response.json == diagnosed("plain").to_dict() | {"version": versions["plain"]}
+
+
+def test_a_diagnosis_is_made_once_and_one_at_a_time(tensorboard: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    at_once, most = 0, 0
+    started, go_on = threading.Event(), threading.Event()
+
+    def examine(run: Any) -> Diagnosis:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        made.append(run.name)
+        started.set()
+        assert go_on.wait(20)
+        at_once -= 1
+        return diagnosed(run.name)
+
+    monkeypatch.setattr(query, "examine", examine)
+    made_plugin = plugin.TorchvitalsPlugin(SimpleNamespace(data_provider=tensorboard.provider, sampling_hints=None))
+    apps = made_plugin.get_plugin_apps()
+    answers: list[str] = []
+
+    def ask(run: str) -> None:
+        answers.append(Client(apps["/diagnosis"]).get("/", query_string={"run": run}).json["run"])
+
+    threads = [threading.Thread(target=ask, args=(run,)) for run in ("plain", "plain", "appended", "plain")]
+    for thread in threads:
+        thread.start()
+    assert started.wait(20)
+    # The other routes answer meanwhile.
+    assert Client(apps["/manifest"]).get("/", query_string={"run": "plain"}).status_code == 200
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    ask("plain")
+    assert sorted(answers) == ["appended", "plain", "plain", "plain", "plain"]
+    assert sorted(made) == ["appended", "plain"]
+    assert most == 1
+
+
+def test_what_is_known_does_not_wait_for_a_diagnosis(tensorboard: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on, started = threading.Event(), threading.Event()
+
+    def examine(run: Any) -> Diagnosis:
+        if run.name == "appended":
+            started.set()
+            assert go_on.wait(20)
+        return diagnosed(run.name)
+
+    monkeypatch.setattr(query, "examine", examine)
+    client = client_of(tensorboard.provider, "/diagnosis")
+    client.get("/", query_string={"run": "plain"})
+    thread = threading.Thread(target=client.get, args=("/",), kwargs={"query_string": {"run": "appended"}})
+    thread.start()
+    assert started.wait(20)
+    assert client.get("/", query_string={"run": "plain"}).json["run"] == "plain"
+    go_on.set()
+    thread.join()
+
+
+def test_a_failed_diagnosis_is_made_again(tensorboard: Board, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    answers: list[Any] = [ZeroDivisionError("secret"), TorchvitalsError("one sentence"), diagnosed("plain")]
+
+    def examine(run: Any) -> Diagnosis:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(query, "examine", examine)
+    client = client_of(tensorboard.provider, "/diagnosis")
+    responses = [client.get("/", query_string={"run": "plain"}) for _ in range(3)]
+    assert [response.status_code for response in responses] == [500, 500, 200]
+    assert responses[0].json == {"error": "torchvitals failed to answer; TensorBoard's log says more"}
+    assert responses[1].json == {"error": "one sentence"}
+
+
+def test_new_data_is_diagnosed_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(query, "examine", lambda run: diagnosed(run.name, f"{len(run.steps)} steps"))
+    attempt = Attempt(tmp_path / "run", 1, manifest("a"))
+    attempt.frame(1)
+    with board(tmp_path, "python", runs={"run"}) as found:
+        before = found.json("diagnosis", run="run")
+        attempt.frame(2)
+        found.provider._multiplexer.Reload()
+        after = found.json("diagnosis", run="run")
+        assert [d["findings"][0]["message"] for d in (before, after)] == ["1 steps", "2 steps"]
+        assert before["version"] != after["version"] == found.json("manifest", run="run")["version"]
 
 
 # The page's files ---------------------------------------------------------------------------------------------------

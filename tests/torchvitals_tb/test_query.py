@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.synthetic import Written
 from tests.torchvitals_tb.attempts import Attempt, manifest
 from torchvitals_tb import load_run, query, schema
 from torchvitals_tb.errors import UnknownNameError
+from torchvitals_tb.findings import Check, Diagnosis, Evidence, Finding
 from torchvitals_tb.sources import Tag
 
 API = Path(query.__file__).with_name("http_api.md").read_text()
@@ -68,6 +70,30 @@ def test_manifest_of_a_run_without_samples(tmp_path: Path) -> None:
     assert payload["gaps"] == {"written": 0, "read": 0}
     assert payload["statistics"] == ()
     assert query.dead(load_run(tmp_path))[1]["steps"].shape == (0,)
+
+
+def test_diagnosis(written: tuple[Path, Written], monkeypatch: pytest.MonkeyPatch) -> None:
+    run = load_run(written[0])
+    evidence = Evidence("gradient/rms", "It falls.", ("a", "b"), (1, 3), ((1.0, math.nan), (math.inf, 2.0)), (1.0, 1.0))
+    effect = Finding("no-gradient", "warning", ("a.weight",), 3, 118, "None.", "It stays.", "Check it.")
+    finding = Finding("vanishing-gradient", "critical", ("a",), 1, 118, "It falls.", "W.", "R.", (evidence,), (effect,))
+    check = Check("vanishing-gradient", "Does it fall?", "found")
+    found = Diagnosis(run.name, (finding,), (check,), (1, 118), ("a note",))
+    asked = []
+    monkeypatch.setattr(query, "examine", lambda run: asked.append(run) or found)
+    payload = query.diagnosis(run)
+    assert asked == [run]
+    assert payload == found.to_dict() | {"version": run.version}
+    sent = json.loads(json.dumps(payload, allow_nan=False))
+    assert sent["findings"][0]["evidence"][0]["values"] == [[1.0, None], ["inf", 2.0]]
+    assert Diagnosis.from_dict(sent) == Diagnosis.from_dict(found.to_dict())
+    example = documented("diagnosis")
+    assert {key: type(value) for key, value in sent.items()} == {key: type(value) for key, value in example.items()}
+    for key in ("checks", "notes", "steps"):
+        assert shape_of(sent[key]) == shape_of(example[key]), key
+    assert list(sent["findings"][0]) == list(example["findings"][0])
+    assert list(sent["findings"][0]["evidence"][0]) == list(example["findings"][0]["evidence"][0])
+    assert Diagnosis.from_dict(example).to_dict() | {"version": example["version"]} == example
 
 
 def test_statistic(written: tuple[Path, Written]) -> None:

@@ -63,7 +63,7 @@ class View:
         if name not in self._statistics:
             rows = len(self.parameters) if name.startswith("parameter/") else len(self.layers)
             values = np.full((len(self.steps), rows), np.nan)
-            if name in self.run:
+            if name in self.run and len(self.steps):
                 series = self.run[name]
                 at = np.searchsorted(self.steps, series.steps)
                 known = (at < len(self.steps)) & (self.steps[np.minimum(at, len(self.steps) - 1)] == series.steps)

@@ -20,8 +20,18 @@ if TYPE_CHECKING:
     from torchvitals_tb.diagnosis import diagnose
     from torchvitals_tb.findings import Diagnosis, Finding
     from torchvitals_tb.reader import Run, load_run
+    from torchvitals_tb.testing import assert_healthy
 
-__all__ = ["Diagnosis", "Finding", "Run", "TorchvitalsError", "__version__", "diagnose", "load_run"]
+__all__ = [
+    "Diagnosis",
+    "Finding",
+    "Run",
+    "TorchvitalsError",
+    "__version__",
+    "assert_healthy",
+    "diagnose",
+    "load_run",
+]
 
 _ROOMS = {
     "Run": "reader",
@@ -29,6 +39,7 @@ _ROOMS = {
     "diagnose": "diagnosis",
     "Diagnosis": "findings",
     "Finding": "findings",
+    "assert_healthy": "testing",
 }
 
 

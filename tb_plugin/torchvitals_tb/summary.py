@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from collections.abc import Iterable
+from typing import Final, NamedTuple
 
 import numpy as np
 from rich.console import Group, RenderableType
@@ -12,19 +14,26 @@ from rich.text import Text
 from torchvitals_tb import query
 from torchvitals_tb.errors import printable
 from torchvitals_tb.reader import Run
-from torchvitals_tb.schema import ACTIVATIONS, Layer
+from torchvitals_tb.schema import ACTIVATIONS, Layer, Parameter
 
-_OTHER_COLUMNS = 54
-"""Width of all but the layer's name."""
+_SHOWN: Final = 5  # names of what stayed silent
+_WIDEST_TEXT: Final = 80  # of a layer's name, type or output, however wide the terminal is
+_CUT: Final = ((0, 26), (1, 10), (2, 16), (0, 16), (1, 6), (2, 7), (0, 12))  # column and how far it is cut, in turn
 
 
-_SHOWN = 5  # names of what stayed silent
+class Weights(NamedTuple):
+    """How many parameters there are, and how many of them are trained."""
+
+    total: int
+    trainable: int
 
 
 class Vitals(NamedTuple):
     """One line of the table: a layer and its vital signs; ``None`` where nothing was measured."""
 
     layer: Layer
+    weights: Weights | None
+    """Of its module, on the row of the first call; ``None`` on other rows, and where there are none."""
     activation: float | None
     """Last rms of the output."""
     gradient: float | None
@@ -39,23 +48,85 @@ def vitals(run: Run) -> list[Vitals]:
     known = (units["units"] > 0) & (units["observations"] >= units["window"])
     known &= np.array([_can_die(layer) for layer in run.layers], dtype=bool)
     dead = [float(d / u) if k else None for k, d, u in zip(known, units["dead"], units["units"], strict=True)]
-    return list(map(Vitals, run.layers, _last(run, "activation"), _last(run, "gradient"), dead))
+    weights = _weights_by_row(run)
+    return list(map(Vitals, run.layers, weights, _last(run, "activation"), _last(run, "gradient"), dead))
 
 
 def render(run: Run, width: int = 80) -> RenderableType:
     """The table, with what must be known to read it above and below."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("layer", "type", "output"):
-        table.add_column(name, no_wrap=True, overflow="ellipsis")
-    for name in ("units", "act rms", "grad rms", "dead"):
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    lines = vitals(run)
+    names = [line.layer.name or "(the model)" for line in lines]
+    shapes = ["x".join(map(str, line.layer.shape)) for line in lines]
+    texts = list(zip(names, (line.layer.type for line in lines), shapes, strict=True))
+    numbers = [
+        (
+            Text(_count(line.weights.total) if line.weights else "-"),
+            Text(_trained(line.weights) if line.weights else "-"),
+            _number(line.activation),
+            _number(line.gradient),
+            _share(line.dead),
+        )
+        for line in lines
+    ]
+    heads = ("params", "train", "act rms", "grad rms", "dead")
+    taken = sum(1 + max(map(len, column)) for column in zip(heads, *numbers, strict=True))
+    widths = _widths([("layer", "type", "output"), *texts], width - taken - 2)
+    for name, wide in zip(("layer", "type", "output"), widths, strict=True):
+        table.add_column(name, no_wrap=True, width=wide)
+    for name in heads:
         table.add_column(name, justify="right", no_wrap=True)
-    for line in vitals(run):
-        shape = "x".join(map(str, line.layer.shape))
-        units = "" if line.layer.units is None else str(line.layer.units)
-        texts = (_end(line.layer.name, width - _OTHER_COLUMNS), line.layer.type, shape, units)
-        numbers = (_number(line.activation), _number(line.gradient), _share(line.dead))
-        table.add_row(*(Text(printable(text)) for text in texts), *numbers)
-    return Group(_head(run), table, *(Text(note, style="yellow") for note in _notes(run)))
+    for (name, kind, shape), row in zip(texts, numbers, strict=True):
+        cells = (_end(name, widths[0]), _start(kind, widths[1]), _start(shape, widths[2]))
+        table.add_row(*(Text(printable(cell)) for cell in cells), *row)
+    total = Text(_total(run.parameters))
+    return Group(_head(run), table, total, *(Text(note, style="yellow") for note in _notes(run)))
+
+
+def _weights_by_row(run: Run) -> list[Weights | None]:
+    owned: dict[str | None, list[Parameter]] = {}
+    for parameter in run.parameters:
+        owned.setdefault(parameter.layer, []).append(parameter)
+    # The row of a module's first call has the module's path for its name.
+    owners = [layer.name if layer.kind == "module" and layer.call == 0 else None for layer in run.layers]
+    return [_weights(owned[owner]) if owner in owned else None for owner in owners]
+
+
+def _weights(parameters: Iterable[Parameter]) -> Weights:
+    sizes = [(math.prod(parameter.shape), parameter.trainable) for parameter in parameters]
+    return Weights(sum(n for n, _ in sizes), sum(n for n, trainable in sizes if trainable))
+
+
+def _total(parameters: tuple[Parameter, ...]) -> str:
+    weights = _weights(parameters)
+    if not weights.total:
+        return "no parameters"
+    return f"{weights.total:,} parameters, {_trained(weights)} trainable"
+
+
+def _trained(weights: Weights) -> str:
+    """The trainable share; 0% and 100% only where it is exactly that."""
+    share = weights.trainable / weights.total if weights.total else 0.0
+    if 0 < share < 0.01:
+        return "<1%"
+    return f"{min(round(share * 100), 99) if share < 1 else 100}%"
+
+
+def _count(number: int) -> str:
+    """1234 -> 1.2k, 86567656 -> 87M."""
+    if number < 1000:
+        return str(number)
+    power = min(max(i for i in range(1, 5) if number >= 999.5 * 1000 ** (i - 1)), 4)
+    value = number / 1000**power
+    return f"{value:.{1 if value < 9.95 else 0}f}{' kMBT'[power]}"
+
+
+def _widths(rows: list[tuple[str, str, str]], room: int) -> list[int]:
+    """Widths of the three columns of text: what they need, or what there is room for, the least useful cut first."""
+    widths = [min(max(map(len, column)), _WIDEST_TEXT) for column in zip(*rows, strict=True)]
+    for column, least in _CUT:
+        widths[column] = max(min(widths[column], least), widths[column] - max(0, sum(widths) - room))
+    return widths
 
 
 def _can_die(layer: Layer) -> bool:
@@ -99,8 +170,11 @@ def _notes(run: Run) -> list[str]:
 
 def _end(name: str, width: int) -> str:
     """The end of a long name tells layers apart."""
-    width = max(width, 26)
-    return name if len(name) <= width else "…" + name[1 - width :]
+    return name if len(name) <= width else "…" + name[len(name) - width + 1 :]
+
+
+def _start(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def _number(value: float | None) -> Text:

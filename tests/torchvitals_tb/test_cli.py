@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -15,7 +16,8 @@ import pytest
 from tests.synthetic import EventFile, Written, write_run
 from tests.torchvitals_tb.attempts import Attempt, layer, manifest
 from torchvitals_tb import __version__, cli, load_run, query, schema
-from torchvitals_tb.summary import vitals
+from torchvitals_tb.schema import Manifest, Parameter
+from torchvitals_tb.summary import _count, vitals
 
 
 @pytest.fixture(autouse=True)
@@ -36,13 +38,56 @@ def test_summary(written: tuple[Path, Written], capsys: pytest.CaptureFixture[st
     assert "\x1b" not in out
     assert max(map(len, lines)) <= 80
     assert lines[0] == "run  steps 1 to 118, 40 sampled, 20 layers"
-    assert lines[1].split() == ["layer", "type", "output", "units", "act", "rms", "grad", "rms", "dead"]
-    assert len(lines) == 2 + 20
+    assert lines[1].split() == ["layer", "type", "output", "params", "train", "act", "rms", "grad", "rms", "dead"]
+    assert len(lines) == 2 + 20 + 1
     row = next(line for line in lines if "layers.0.mlp.act" in line).split()
-    assert row[1:4] == ["ReLU", "32x16x64", "64"]
+    assert row[1:5] == ["ReLU", "32x16x64", "-", "-"]
     assert row[-1].endswith("%")
     linear = next(line for line in lines if line.startswith("head")).split()
+    assert linear[1:5] == ["Linear", "32x10", "50", "100%"]
     assert linear[-1] == "-"
+    total = sum(math.prod(parameter.shape) for parameter in written[1].manifest.parameters)
+    assert lines[-1] == f"{total:,} parameters, 100% trainable"
+
+
+def test_parameters_of_a_layer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each module's are counted on the row of its first call; the total has those without a row, too."""
+    long = "very.long.path.of.modules.to.the.layer.that.is.called.twice"
+    rows = [
+        replace(layer(name, function=None), type="SomeModuleWithAVeryLongName") for name in ("", long, "frozen", "b")
+    ]
+    again = replace(rows[1], name=f"{long}@1", call=1)
+    function = replace(rows[1], name=f"{long}/relu", kind="function", type="relu", shape=(1024, 1024, 1024, 1024))
+    parameters = (
+        Parameter("cls", "", (1, 1, 768), True),
+        Parameter(f"{long}.weight", long, (4096, 4096), False),
+        Parameter(f"{long}.lora", long, (4096, 8), True),
+        Parameter("frozen.weight", "frozen", (1200,), False),
+        Parameter("unseen.weight", "unseen", (10,), True),
+        Parameter("b.scale", "b", (), True),
+    )
+    attempt = Attempt(tmp_path, 1, Manifest(layers=(*rows[:2], again, function, *rows[2:]), parameters=parameters))
+    attempt.frame(1)
+    weights = [line.weights for line in vitals(load_run(tmp_path))]
+    assert weights == [(768, 768), (4096 * 4104, 4096 * 8), None, None, (1200, 0), (1, 1)]
+    assert cli.main(["summary", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    cells = [line.split()[-5:-3] for line in lines[2:8]]
+    assert cells == [["768", "100%"], ["17M", "<1%"], ["-", "-"], ["-", "-"], ["1.2k", "0%"], ["1", "100%"]]
+    assert lines[2].startswith("(the model)")
+    assert lines[8] == f"{4096 * 4104 + 1979:,} parameters, <1% trainable"
+    for line in lines[3:6]:
+        assert line.startswith("…") and "alled.twice" in line
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0"), (999, "999"), (1000, "1.0k"), (9949, "9.9k"), (9951, "10k"), (999_499, "999k"), (999_500, "1.0M"),
+     (86_567_656, "87M"), (175 * 10**9, "175B"), (12 * 10**15, "12000T")],
+)  # fmt: skip
+def test_short_numbers(number: int, text: str) -> None:
+    assert _count(number) == text
 
 
 def test_vitals_are_the_last_ones_measured(tmp_path: Path) -> None:
@@ -99,7 +144,7 @@ def test_summary_of_a_directory_of_runs(tmp_path: Path, capsys: pytest.CaptureFi
         (["summary", "{tmp}"], "no event files in"),
         (["summary"], "the following arguments are required: LOGDIR; see 'torchvitals summary --help'"),
         (["sumary", "x"], "no command 'sumary'; did you mean 'summary'?"),
-        (["xyz"], "no command 'xyz'; there is 'summary'"),
+        (["xyz"], "no command 'xyz'; there is 'diagnose', 'report', 'summary'"),
         (["--nonsense"], "unrecognized arguments: --nonsense"),
         (["summary", "{tmp}", "--run"], "expected one argument"),
     ],
@@ -120,8 +165,7 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str], monkeypatch: pytes
     for arguments in ([], ["--help"]):
         assert cli.main(arguments) == 0
         out = capsys.readouterr().out
-        assert "summary" in out
-        assert "demo" in out
+        assert all(name in out for name in ("diagnose", "summary", "report", "demo"))
 
 
 def test_notes_are_below_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

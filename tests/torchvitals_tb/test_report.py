@@ -86,8 +86,9 @@ def test_what_does_not_fit_is_left_out_whole_and_said(tmp_path: Path) -> None:
         assert set(offered) == here
         assert "gradient/rms" in here and "activation/mean" not in here
         assert key("diagnosis", run=name) in held
-        (said,) = [line for line in small.left_out if line.startswith(f"run '{name}': ") and "activation/mean" in line]
-        assert "gradient/rms," not in said
+        said = [line for line in small.left_out if line.startswith(f"run '{name}': ")]
+        assert any("'activation/mean'" in line and " more" in line for line in said)
+        assert not any("'gradient/rms'" in line for line in said)
     assert small.size < 90_000 + STATIC.joinpath(ENTRY).stat().st_size + 50_000 < whole.size
     text = small.path.read_text()
     assert json.loads(re.findall('id="torchvitals-about">(.*?)</script>', text)[0])["left_out"] == list(small.left_out)
@@ -167,12 +168,17 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def show(browser: Browser) -> Iterator[Callable[..., Page]]:
+def complaints() -> list[str]:
+    """What the browser complained about or asked for. A test that provokes a complaint takes it out again."""
+    return []
+
+
+@pytest.fixture
+def show(browser: Browser, complaints: list[str]) -> Iterator[Callable[..., Page]]:
     """Opens a report as a file; at the end nothing may have been complained of or asked for."""
     context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True, offline=True)
     page = context.new_page()
     page.set_default_timeout(10_000)
-    complaints: list[str] = []
     page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
     page.on("pageerror", lambda e: complaints.append(str(e)))
     opened: list[str] = []
@@ -188,9 +194,7 @@ def show(browser: Browser) -> Iterator[Callable[..., Page]]:
     assert complaints == []
 
 
-def test_rows_numbers_units_and_files(
-    show: Callable[..., Page], written: tuple[Path, Written], tmp_path: Path
-) -> None:
+def test_rows_numbers_units_and_files(show: Callable[..., Page], written: tuple[Path, Written], tmp_path: Path) -> None:
     made = write_report(written[0], tmp_path / "ein bericht.html")
     page = show(made.path, lens="gradient", stat="gradient/rms", table="1")
     page.wait_for_selector("[data-testid=heatmap-table]")
@@ -243,6 +247,40 @@ def test_names_that_are_markup_and_several_runs(show: Callable[..., Page], tmp_p
     assert status == 200 and unpack(bytes(units))[0]["layer"] == HOSTILE
     assert Diagnosis.from_json(bytes(found).decode()).findings == (FOUND,)
     assert missing == 404 and "not in the report" in json.loads(bytes(why))["error"]
+
+
+def test_the_life_lines_that_fit_are_those_of_the_worst_layers(written: tuple[Path, Written], tmp_path: Path) -> None:
+    _, lives = query.dead(load_run(written[0]))
+    worst = written[1].manifest.layers[int((lives["dead"] / lives["units"].clip(1)).argmax())].name
+    made = write_report(written[0], tmp_path / "r.html", limit=32_000)
+    kept = {dict(parameters)["layer"] for route, parameters in answers(made.path) if route == "units"}
+    assert worst in kept and 0 < len(kept) < 20
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "new Image().src = 'http://127.0.0.1:1/x.png'",
+        "const x = new XMLHttpRequest(); x.open('GET', 'http://127.0.0.1:1/x'); x.send()",
+        "document.head.append(Object.assign(document.createElement('script'), { text: 'document.title = `run`' }))",
+        "document.body.insertAdjacentHTML('beforeend', '<img src=data:, onerror=document.title=`run`>')",
+    ],
+)
+def test_nothing_else_may_run_or_load(
+    show: Callable[..., Page], complaints: list[str], written: tuple[Path, Written], tmp_path: Path, attempt: str
+) -> None:
+    page = show(write_report(written[0], tmp_path / "r.html").path)
+    page.wait_for_selector("[data-testid=run-select]")
+    blocked = page.evaluate(
+        f"""() => new Promise((done) => {{
+          addEventListener("securitypolicyviolation", (event) => done(event.effectiveDirective));
+          {attempt};
+        }})"""
+    )
+    assert blocked in ("img-src", "connect-src", "script-src-elem", "script-src-attr")
+    assert page.title() == "torchvitals: 'run'"
+    assert all("Content Security Policy" in c or c.startswith("request: http://127.0.0.1:1/") for c in complaints)
+    complaints.clear()
 
 
 def test_a_report_that_is_not_complete_says_so(

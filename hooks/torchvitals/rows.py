@@ -121,6 +121,7 @@ class Table:
             units=None if axis is None else shape[axis],
             unit_axis=axis,
             source=source,
+            dtype=str(output.dtype).removeprefix("torch."),
         )
         if not function and not scope.function:
             limits = limits_of(activation, None)

@@ -24,6 +24,7 @@ class Cache:
         self._entries: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
+        self._making = threading.Lock()
 
     def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """What is kept under ``key``, or else the result of ``make``, which runs unlocked and may run twice."""
@@ -31,7 +32,18 @@ class Cache:
             if key in self._entries:
                 self._entries.move_to_end(key)
                 return self._entries[key][0]
-        value = make()
+        return self._keep(key, make())
+
+    def get_once(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """The same for what takes long to make: one ``make`` at a time, never a second one for what is being made."""
+        with self._lock:
+            known = key in self._entries
+        if known:  # not behind another one that is being made
+            return self.get(key, make)
+        with self._making:
+            return self.get(key, make)
+
+    def _keep(self, key: Hashable, value: Any) -> Any:
         size = size_of(value)
         if size <= self._capacity:
             with self._lock:

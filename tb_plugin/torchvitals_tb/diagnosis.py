@@ -46,6 +46,6 @@ def examine(run: Run, *, since: int | None = None) -> Diagnosis:
             continue
         found += findings
         checks.append(Check(rule.code, rule.question, "found" if findings else "passed", view.take_remark()))
-    ordered = sorted(put_causes_first(found), key=lambda f: (-SEVERITIES.index(f.severity), f.first_step))
+    ordered = sorted(put_causes_first(found, view.names), key=lambda f: (-SEVERITIES.index(f.severity), f.first_step))
     steps = (int(view.steps[0]), int(view.steps[-1])) if len(view.steps) else None
     return Diagnosis(run.name, tuple(ordered), tuple(checks), steps, tuple(run.notes))

@@ -15,6 +15,7 @@ from tensorboard.plugins import base_plugin
 from werkzeug import wrappers
 
 from torchvitals_tb import query
+from torchvitals_tb.cache import Cache
 from torchvitals_tb.errors import TorchvitalsError, UnknownNameError, quoted
 from torchvitals_tb.packing import pack
 from torchvitals_tb.provider import Reader
@@ -25,6 +26,8 @@ from torchvitals_tb.static_files import ENTRY, StaticFile, find
 logger = logging.getLogger("torchvitals")
 
 STATIC: Final = Path(__file__).parent / "static"
+
+_DIAGNOSES: Final = 32 << 20  # bytes of diagnoses to keep; most take some 10 kB
 
 Request = wrappers.Request
 Response = wrappers.Response
@@ -42,12 +45,14 @@ class TorchvitalsPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # TensorBo
     def __init__(self, context: Any) -> None:
         self._reader = Reader(context.data_provider)
         self._samples_kept = int((context.sampling_hints or {}).get(PLUGIN_NAME) or 0)
+        self._diagnoses = Cache(_DIAGNOSES)
         self._files = find(STATIC)
 
     def get_plugin_apps(self) -> dict[str, Callable[..., Any]]:
         routes = {
             "/runs": self._runs_route,
             "/manifest": self._manifest_route,
+            "/diagnosis": self._diagnosis_route,
             "/statistic": self._statistic_route,
             "/dead": self._dead_route,
             "/units": self._units_route,
@@ -73,13 +78,24 @@ class TorchvitalsPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # TensorBo
         return query.runs(tags, samples_kept=self._samples_kept, experiment=experiment)
 
     def _runs_route(self, request: Request) -> Response:
-        return _json(request, self.runs_impl(*_where(request)))
+        return _json(request, _json_text(self.runs_impl(*_where(request))))
 
     def manifest_impl(self, ctx: Any, experiment: str, run: str) -> query.Header:
         return query.manifest(self._run(ctx, experiment, run))
 
     def _manifest_route(self, request: Request) -> Response:
-        return _json(request, self.manifest_impl(*_where(request), _text(request, "run")))
+        return _json(request, _json_text(self.manifest_impl(*_where(request), _text(request, "run"))))
+
+    def diagnosis_impl(self, ctx: Any, experiment: str, run: str) -> str:
+        found = self._run(ctx, experiment, run)
+        # Of seconds of work only one at a time: the other routes share the interpreter with it.
+        text: str = self._diagnoses.get_once(
+            (experiment, run, found.version), lambda: _json_text(query.diagnosis(found))
+        )
+        return text
+
+    def _diagnosis_route(self, request: Request) -> Response:
+        return _json(request, self.diagnosis_impl(*_where(request), _text(request, "run")))
 
     def statistic_impl(self, ctx: Any, experiment: str, run: str, name: str, since: int | None) -> bytes:
         return pack(*query.statistic(self._run(ctx, experiment, run), name, since))
@@ -161,11 +177,14 @@ def _step(request: Request, name: str) -> int | None:
     return step
 
 
-def _json(request: Request, payload: query.Header) -> Response:
+def _json_text(payload: query.Header) -> str:
     try:
-        text = json.dumps(payload, allow_nan=False)
+        return json.dumps(payload, allow_nan=False)
     except ValueError:  # an option that is not finite: rare, and the other way takes ten times as long
-        text = json.dumps(json_util.Cleanse(payload))
+        return json.dumps(json_util.Cleanse(payload))
+
+
+def _json(request: Request, text: str) -> Response:
     response: Response = http_util.Respond(request, text, "application/json")
     return response
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchvitals_tb import lifelines, packing, schema
+from torchvitals_tb.diagnosis import examine
 from torchvitals_tb.errors import quoted, unknown
 from torchvitals_tb.packing import Units
 from torchvitals_tb.reader import Run
@@ -61,6 +62,11 @@ def manifest(run: Run) -> Header:
         "measuring_seconds": run.total("measuring_seconds"),
         "training_seconds": run.total("training_seconds"),
     }
+
+
+def diagnosis(run: Run) -> Header:
+    """What is wrong with a run, where, since when and what to try, and all that was checked. May take seconds."""
+    return examine(run).to_dict() | {"version": run.version}
 
 
 def statistic(run: Run, name: str, since: int | None = None) -> tuple[Header, Arrays]:

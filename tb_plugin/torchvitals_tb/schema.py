@@ -154,6 +154,8 @@ class Layer:
     unit_axis: int | None
     source: str | None = None
     """``file.py:12`` of the call: the nearest line that is not PyTorch's."""
+    dtype: str | None = None
+    """Number format of the output, as first seen: ``float16``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +227,7 @@ def _record(kind: Any, row: dict[str, Any]) -> Any:
     known = {f.name for f in fields(kind)}
     record = kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items() if k in known})
     # A log directory may come from anywhere: what is used as a name or a size later must be one.
-    texts = (getattr(record, key, None) for key in ("kind", "type", "function", "parent", "layer", "source"))
+    texts = (getattr(record, key, None) for key in ("kind", "type", "function", "parent", "layer", "source", "dtype"))
     sizes = (*record.shape, getattr(record, "units", None) or 0)
     plain = all(isinstance(t, str | None) for t in texts) and all(isinstance(n, int) for n in sizes)
     if not (isinstance(record.name, str) and plain):

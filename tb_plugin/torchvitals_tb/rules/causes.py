@@ -21,14 +21,18 @@ _EXPLAINS: Final[dict[str, frozenset[str]]] = {
     ),
     "dead-units": frozenset(("vanishing-gradient", "no-gradient", "collapsed-output", "dormant-units", "dead-units",
                              "gradient-underflow", "update-too-small")),
-    "saturated-units": frozenset(("vanishing-gradient", "dormant-units", "collapsed-output", "gradient-underflow")),
+    "saturated-units": frozenset(("vanishing-gradient", "dormant-units", "collapsed-output", "gradient-underflow",
+                                  "no-gradient", "update-too-small")),
     "vanishing-gradient": frozenset(("gradient-underflow", "update-too-small", "no-gradient", "collapsed-output")),
-    "collapsed-output": frozenset(("vanishing-gradient", "no-gradient", "dormant-units", "gradient-underflow")),
+    "collapsed-output": frozenset(("vanishing-gradient", "no-gradient", "dormant-units", "gradient-underflow",
+                                   "dead-units", "saturated-units", "collapsed-output")),
     "gradient-clipping": frozenset(("update-too-small",)),
     "no-gradient": frozenset(("dormant-units",)),
+    "gradient-underflow": frozenset(("no-gradient", "update-too-small", "vanishing-gradient")),
 }  # fmt: skip
 """What each code can be the cause of, if it began no later."""
 
+_LOCAL: Final = ("dead-units", "saturated-units", "collapsed-output")
 _RANK: Final = (
     "poor-initialization", "update-too-large", "exploding-gradient", "non-finite", "dead-units", "saturated-units",
     "collapsed-output", "vanishing-gradient", "gradient-clipping", "no-gradient", "update-too-small", "dormant-units",
@@ -37,12 +41,23 @@ _RANK: Final = (
 """Of two findings that began together and could explain each other, the earlier one here is the cause."""
 
 
-def put_causes_first(findings: Sequence[Finding]) -> list[Finding]:
+def put_causes_first(findings: Sequence[Finding], order: Sequence[str] = ()) -> list[Finding]:
     """The findings that nothing else explains, with what they explain as their effects.
 
     A finding that is only a remark explains nothing that is more than one.
+
+    Args:
+        findings: of one run.
+        order: its layers in execution order: of layers that broke down together, the first is the cause.
     """
-    ordered = sorted(findings, key=lambda f: (f.first_step, _RANK.index(f.code)))
+    place = {name: i for i, name in enumerate(order)}
+
+    def key(finding: Finding) -> tuple[int, int, int, int]:
+        local = finding.code in _LOCAL
+        rank = min(map(_RANK.index, _LOCAL)) if local else _RANK.index(finding.code)
+        return finding.first_step, rank, place.get(finding.layers[0], -1) if local else 0, _RANK.index(finding.code)
+
+    ordered = sorted(findings, key=key)
     roots: list[Finding] = []
     for finding in ordered:
         for i, cause in enumerate(roots):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from torchvitals_tb.rules.view import Floats, View, first_lasting, largest, list
 _LEAST_ROWS = 4
 _VANISHED = 1e-4
 _EXPLODED = 1e4
+_FORGOTTEN = 1e-6
 _EPSILON = 1e-7  # below this Adam's epsilon is as large as the gradient
 
 
@@ -33,6 +35,10 @@ def vanishing_gradient(view: View) -> Iterator[Finding]:
 
     Source: Bengio, Simard & Frasconi 1994; Glorot & Bengio 2010.
     """
+    through_time = _through_time(view)
+    if through_time is not None:
+        yield through_time
+        return
     ratio, rows = _early_to_late(view)
     t = first_lasting(ratio < _VANISHED)
     if t is None or np.nanmean(ratio[t:] < _VANISHED) < 0.5:
@@ -65,6 +71,37 @@ def vanishing_gradient(view: View) -> Iterator[Finding]:
     )
 
 
+def _through_time(view: View) -> Finding | None:
+    """The gradient on its way back through the calls of one module in a forward: the steps of a recurrence."""
+    norms = view.sound("gradient/rms")
+    calls: dict[str, list[int]] = {}
+    for row, layer in enumerate(view.layers):
+        calls.setdefault(layer.name.rpartition("@")[0] if layer.call else layer.name, []).append(row)
+    for name, rows in calls.items():
+        if len(rows) < 5 or view.layers[rows[0]].kind == "function" or rows[0] in view.activation_rows:
+            continue
+        with np.errstate(all="ignore"):
+            ratio = norms[:, rows[0]] / norms[:, rows[-1]]
+        vanished = ratio < _FORGOTTEN
+        t = first_lasting(vanished)
+        if t is None or np.nanmean(vanished[t:]) < 0.5:
+            continue
+        fall = float(median(ratio[vanished])) ** (1 / (len(rows) - 1))
+        return Finding(
+            "vanishing-gradient",
+            "warning",
+            (name, *(view.names[r] for r in rows[1:4])),
+            int(view.steps[t]),
+            int(view.steps[np.flatnonzero(vanished)[-1]]),
+            f"The gradient falls to {number(fall)} with each of the {len(rows)} calls of {name}, "
+            f"{times(1 / max(float(median(ratio[vanished])), 1e-300))} in all.",
+            "What happened early in the sequence cannot be learned: the recurrence forgets it.",
+            f"Initialise the recurrent weight with nn.init.orthogonal_({name}.weight), or use nn.GRU or nn.LSTM.",
+            (view.evidence("gradient/rms", "Gradient over the calls.", rows),),
+        )
+    return None
+
+
 @rule("exploding-gradient", "Does the gradient keep its size, along the depth and over time?")
 def exploding_gradient(view: View) -> Iterator[Finding]:
     """Does the gradient grow by orders of magnitude towards the input, or over time until training breaks?
@@ -72,8 +109,8 @@ def exploding_gradient(view: View) -> Iterator[Finding]:
     Condition: (depth) the median gradient norm of the first third of the layers is above 1e4 times that of the last
     third, on most steps; (time) the norm over all parameters before clipping grows 1,000 times above its median over
     the first fifth of the steps, and is there at the end or when training breaks; (spikes) it is above 100 times its
-    median on at least three steps; (sum) gradients of parameters grow with the step count while those of the layers
-    do not: they are added up.
+    median on at least three steps; (sum) the gradients of biases are larger than the sum of their layers' gradients
+    can be, and were not at first: nobody clears them.
 
     Reads wrong: a zero-initialised output layer starts with almost no gradient below it; the norm over all parameters
     includes its own. Relative to the run itself, never absolute.
@@ -84,7 +121,7 @@ def exploding_gradient(view: View) -> Iterator[Finding]:
     known = np.flatnonzero(np.isfinite(total) & (total > 0))
     if not len(known):
         raise NotCheckedError("no gradient is recorded")
-    found = _added_up(view, total) or _over_time(view, total, known) or _over_depth(view)
+    found = _added_up(view) or _over_time(view, total, known) or _over_depth(view)
     if found is not None:
         yield found
 
@@ -121,13 +158,14 @@ def _over_time(view: View, total: Floats, known: NDArray[Any]) -> Finding | None
     breaks = bool(view.broken.any())
     end = int(np.argmax(view.broken)) if breaks else len(total)
     lasting = len(high) > 0 and high[-1] >= min(end, known[-1] + 1) - 3
-    spikes = np.flatnonzero(total > 100 * middle)
+    before = np.array([np.median(total[known[max(0, i - 20) : i]]) if i >= 5 else np.inf for i in range(len(known))])
+    spikes = known[total[known] > 100 * before]
     if not (lasting and (breaks or len(high) >= 3)) and len(spikes) < 3:
         return None
     marked = high if lasting else spikes
     peak = int(marked[np.argmax(total[marked])])
-    before = view["parameter/grad_rms_before_clip"][peak]
-    worst = int(np.nanargmax(np.where(np.isfinite(before), before, -1)))
+    sizes = view["parameter/grad_rms_before_clip"][peak]
+    worst = int(np.nanargmax(np.where(np.isfinite(sizes), sizes, -1)))
     name = view.parameters[worst].layer or view.parameters[worst].name
     growth = total[peak] / (usual if lasting else middle)
     return Finding(
@@ -146,32 +184,45 @@ def _over_time(view: View, total: Floats, known: NDArray[Any]) -> Finding | None
     )
 
 
-def _added_up(view: View, total: Floats) -> Finding | None:
-    """Gradients that nobody clears: those of parameters grow step by step, those of layers do not."""
-    layers = np.sqrt(np.nansum(np.square(view.sound("gradient/rms")), axis=1))
-    with np.errstate(all="ignore"):
-        ratio = total / layers
-    known = np.flatnonzero(np.isfinite(ratio) & (ratio > 0))
-    if len(known) < 20:
+def _added_up(view: View) -> Finding | None:
+    """Gradients that nobody clears.
+
+    The gradient of a bias is the sum of the gradients of its layer's output, so it cannot be larger than the number of
+    summands times their rms. Where it is, older gradients are in it.
+    """
+    rows = {layer.name: i for i, layer in enumerate(view.layers) if not layer.call and layer.units}
+    shares, found = [], []
+    for p, parameter in enumerate(view.parameters):
+        r = rows.get(parameter.layer)
+        if r is None or len(parameter.shape) != 1 or not parameter.name.endswith("bias"):
+            continue
+        units = view.layers[r].units or 1
+        if units != parameter.shape[0]:
+            continue
+        gradient = view.sound("parameter/grad_rms_before_clip")[:, p]
+        with np.errstate(all="ignore"):
+            shares.append(gradient / (view.sound("gradient/rms")[:, r] * math.prod(view.layers[r].shape) / units))
+        found.append(p)
+    if not shares:
         return None
-    x = view.steps[known] - view.steps[known[0]] + 1.0
-    y = ratio[known]
-    if y[-1] < 8 * y[0] or y[-len(y) // 3 :].mean() < 4 * y[: len(y) // 3].mean():
+    share = median(np.array(shares), axis=0)
+    known = np.flatnonzero(~np.isnan(share))
+    if len(known) < 15:
         return None
-    # Sums of independent terms grow with the root of their number, sums of alike ones with the number itself.
-    slope, offset = np.polyfit(np.log(x), np.log(y), 1)
-    off = np.log(y) - (slope * np.log(x) + offset)
-    if not 0.4 < slope < 1.3 or np.std(off) > 0.5:
+    # Several micro-batches of a step are also added up, but not more and more of them.
+    early, late = float(np.median(share[known[:3]])), float(np.median(share[known[-len(known) // 3 :]]))
+    if not (late > 2 and late > 4 * early):
         return None
+    since = int(known[np.argmax(share[known] > 2)])
     weights = [view.weight_of[r] for r in view.weighted_rows]
     return Finding(
         "exploding-gradient",
         "warning",
-        tuple(view.names[r] for r in view.weighted_rows) or (view.parameters[0].name,),
+        tuple(view.names[r] for r in view.weighted_rows) or (view.parameters[found[0]].name,),
         int(view.steps[known[0]]),
         int(view.steps[known[-1]]),
-        f"Gradients of the parameters grow with every step, {times(y[-1] / y[0])} by step {view.steps[known[-1]]}, "
-        "while those of the layers do not: they are added up.",
+        f"From step {view.steps[since]} on the gradients of the parameters are larger than one backward pass can make "
+        "them: those of earlier steps are still in them.",
         "Every step repeats all gradients since the first.",
         "Call optimizer.zero_grad() before each backward (or after each optimizer.step()).",
         (view.evidence("parameter/grad_rms", "Gradients of parameters.", weights),),
@@ -300,7 +351,10 @@ def _starving(view: View, early: list[int], late: list[int], at: NDArray[Any]) -
         starved = not moved > 1e-2 * usual
     if starved:
         return True, f"a step changes the first weights by {number(moved)} of their size, the last by {number(usual)}"
-    return False, f"{listed(sorted(set(view.optimizers)))} makes up for it ({number(moved)} a step in the first layers)"
+    return (
+        False,
+        f"{listed(sorted(set(view.optimizers))) or 'the optimizer'} makes up for it ({number(moved)} a step in the first layers)",
+    )
 
 
 def _steepest(sizes: Floats, rows: list[int]) -> int | None:

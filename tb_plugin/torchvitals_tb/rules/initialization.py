@@ -14,6 +14,8 @@ from torchvitals_tb.rules.view import View, listed, median, number
 _FORWARD = 1e3
 _BACKWARD = 1e5
 _LEAST_ROWS = 4
+_TOO_LARGE = 5.0
+_UNLIKE = 30.0
 
 
 @rule("poor-initialization", "Do signal and gradient keep their scale at the start?")
@@ -22,7 +24,8 @@ def poor_initialization(view: View) -> Iterator[Finding]:
 
     Condition: (alike) all elements of a weight matrix have the same magnitude, or it stays zero; (scale) over the layers
     with weights the rms of the output changes by more than 1,000 times, or the gradient's norm by more than 1e5, and it
-    does so evenly: the trend over the depth explains most of it.
+    does so evenly: the trend over the depth explains most of it, and the weights explain the trend; (size) half of
+    all weights are more than 5 times what keeps the scale, or single ones 30 times larger or smaller than the others.
 
     Reads wrong: a zero-initialised last layer or branch is zero on the first step only. Normalisation takes the scale
     of what is before it away, and is part of the numbers compared.
@@ -32,7 +35,7 @@ def poor_initialization(view: View) -> Iterator[Finding]:
     if not view.from_start or not len(view.steps):
         raise NotCheckedError("the first steps are not among those looked at")
     found = False
-    for finding in (*_alike(view), *_scale(view)):
+    for finding in (*_alike(view), *(_scale(view) or _size(view))):
         found = True
         yield finding
     if not found and len(view.weighted_rows) < _LEAST_ROWS:
@@ -73,7 +76,7 @@ def _alike(view: View) -> Iterator[Finding]:
         )
 
 
-def _scale(view: View) -> Iterator[Finding]:
+def _scale(view: View) -> list[Finding]:
     rows = [int(r) for r in view.weighted_rows]
     early = slice(0, 3)
     with np.errstate(all="ignore"):
@@ -95,10 +98,10 @@ def _scale(view: View) -> Iterator[Finding]:
         grows = factor > 1
         fits = [view.weight_of[r] for r in known]
         wanted = _wanted(view, known)
-        if what == "gradient" and not _weights_are_to_blame(view, fits):
-            continue  # the activation is: see vanishing-gradient
+        if what == "gradient" and not _weights_explain(view, fits, factor):
+            continue  # the function between them does: see vanishing-gradient, collapsed-output
         layers = known if what == "signal" or not grows else known[::-1]
-        yield Finding(
+        return [Finding(
             "poor-initialization",
             "warning",
             tuple(view.names[r] for r in layers),
@@ -112,40 +115,67 @@ def _scale(view: View) -> Iterator[Finding]:
             (view.evidence("activation/rms" if what == "signal" else "gradient/rms", f"The {what} over the depth.", known,
                            early),
              view.evidence("parameter/rms", "Weights, and what keeps the scale.", fits, slice(0, 1),
-                           [_kept(view, p) for p in fits])),
-        )  # fmt: skip
-        return
+                           [view.kept(p) for p in fits])),
+        )]  # fmt: skip
+    return []
 
 
-def _weights_are_to_blame(view: View, weights: list[int]) -> bool:
-    """Whether the weights are further from what keeps the scale than this activation forgives."""
-    functions = {view.layers[r].function for r in view.activation_rows}
-    forgiven = 3.0 if functions & {"sigmoid", "hardsigmoid", "logsigmoid"} else 2.0 if "tanh" in functions else 1.4
+def _size(view: View) -> list[Finding]:
+    """Weights far from what keeps the scale: all of them too large, or single ones unlike the others."""
+    rows = [
+        int(r) for r in view.weighted_rows
+        if view.parameters[view.weight_of[r]].trainable and view["parameter/rms"][0, view.weight_of[r]] > 0
+    ]  # fmt: skip
+    if not rows:
+        return []
+    weights = [view.weight_of[r] for r in rows]
+    off = view["parameter/rms"][0, weights] / np.array([view.kept(p) for p in weights])
+    usual = float(np.median(off))
+    if usual > _TOO_LARGE:
+        odd = [r for r, o in zip(rows, off, strict=True) if o > _TOO_LARGE]
+        said = f"All weights are about {number(usual)} times as large as what keeps the scale"
+    else:
+        own = usual if len(rows) >= _LEAST_ROWS else 1.0
+        odd = [
+            r for r, o in zip(rows, off, strict=True)
+            if (o < own / _UNLIKE and view.fed[r] and not view.behind_norm(r)) or o > max(own, 1.0) * _UNLIKE
+        ]  # fmt: skip
+        if not odd:
+            return []
+        worst = float(off[rows.index(odd[0])])
+        said = f"The weights of {listed([view.names[r] for r in odd])} are {number(worst)} times what keeps the scale"
+    odd.sort(key=lambda r: -abs(math.log(off[rows.index(r)] / (1.0 if usual > _TOO_LARGE else usual))))
+    chosen = [view.weight_of[r] for r in odd]
+    return [
+        Finding(
+            "poor-initialization",
+            "warning",
+            tuple(view.names[r] for r in odd),
+            int(view.steps[0]),
+            int(view.steps[0]),
+            f"{said}, the others {number(usual)} times." if usual <= _TOO_LARGE else f"{said}.",
+            "Weights that are too small pass neither signal nor gradient; weights that are too large saturate what "
+            "comes after them, and learn slowly.",
+            _wanted(view, odd) + ".",
+            (view.evidence("parameter/rms", "Weights, and what keeps the scale.", chosen, slice(0, 1),
+                           [view.kept(p) for p in chosen]),),
+        )
+    ]  # fmt: skip
+
+
+def _weights_explain(view: View, weights: list[int], factor: float) -> bool:
+    """Whether a change of scale per layer comes from the weights rather than from the function between them."""
     size = view["parameter/rms"][0, weights]
-    off = float(median(size / np.array([_kept(view, p) for p in weights])))
-    return not 1 / forgiven < off < forgiven
-
-
-def _kept(view: View, p: int) -> float:
-    """The rms of a weight that keeps the scale: sqrt(gain / fan_in), He et al. 2015."""
-    shape = view.parameters[p].shape
-    fan_in = math.prod(shape[1:])
-    return math.sqrt(_gain(view) / max(1, fan_in))
-
-
-def _gain(view: View) -> float:
-    functions = {view.layers[r].function for r in view.activation_rows}
-    if functions & {"relu", "leaky_relu", "gelu", "silu", "elu", "clamp", "prelu", "hardswish", "mish"}:
-        return 2.0
-    return 1.0
+    off = float(median(size / np.array([view.kept(p) for p in weights])))
+    return off > 0 and math.log(off) * math.log(factor) > 0 and abs(math.log(off)) > 0.4 * abs(math.log(factor))
 
 
 def _wanted(view: View, rows: list[int]) -> str:
     weights = [view.weight_of[r] for r in rows]
     size = view["parameter/rms"][0, weights]
-    kept = np.array([_kept(view, p) for p in weights])
+    kept = np.array([view.kept(p) for p in weights])
     off = float(median(size / kept))
-    kind = "kaiming_normal_" if _gain(view) == 2.0 else "xavier_normal_"
+    kind = "kaiming_normal_" if view.gain == 2.0 else "xavier_normal_"
     return (
         f"The weights are {number(off)} times what keeps the scale ({number(float(median(kept)))} here): initialise them "
         f"with nn.init.{kind}(layer.weight)"

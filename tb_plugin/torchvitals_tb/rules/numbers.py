@@ -148,6 +148,27 @@ def _backward(view: View, t: int, last: int, lasting: bool) -> Finding:
     )
 
 
+def _all_lost(view: View) -> Finding | None:
+    """Every gradient is zero in a narrow format, from the output on: the loss's gradient is below its smallest number."""
+    gradient = view.sound("gradient/rms")
+    narrow = [r for r, layer in enumerate(view.layers) if layer.dtype in ("float16", "float8_e4m3fn", "float8_e5m2")]
+    known = np.isfinite(gradient).any(axis=1)
+    if not narrow or not known.any() or (np.nan_to_num(gradient[known]) > 0).any():
+        return None
+    steps = view.steps[known]
+    return Finding(
+        "gradient-underflow",
+        "critical",
+        tuple(view.names[r] for r in (narrow if 0 in narrow else narrow[::-1])),
+        int(steps[0]),
+        int(steps[-1]),
+        f"Every gradient is exactly zero, in {view.layers[narrow[0]].dtype}: all of it is below its smallest number.",
+        "What becomes zero trains nothing.",
+        "Scale the loss up with torch.amp.GradScaler, keep the weights in float32 and use torch.autocast, or bfloat16.",
+        (view.evidence("gradient/zero_fraction", "Share of gradients that are zero.", narrow),),
+    )
+
+
 @rule("gradient-underflow", "Does the number format keep the gradients?")
 def gradient_underflow(view: View) -> Iterator[Finding]:
     """Are gradients lost because they are too small for their number format?
@@ -163,6 +184,10 @@ def gradient_underflow(view: View) -> Iterator[Finding]:
     share, size = view.sound("gradient/underflow_fraction"), view.sound("gradient/rms")
     if not np.isfinite(share).any():
         raise NotCheckedError("no gradient is recorded")
+    lost = _all_lost(view)
+    if lost is not None:
+        yield lost
+        return
     with np.errstate(all="ignore"):
         matters = size > 1e-3 * np.nanmax(np.where(np.isfinite(size), size, 0), axis=0)
     bad = [r for r in range(share.shape[1]) if persistent((share[:, r] >= 0.2) & matters[:, r])]

@@ -58,7 +58,7 @@ def dead_units(view: View) -> Iterator[Finding]:
         last = lives.last_fired[of_row][dead]
         born = int(np.sum(last < 0))
         onset = np.where(last < 0, int(np.argmax(lives.observations[:, r] > 0)), last)
-        since = int(steps[int(np.median(onset))])
+        since = int(steps[int(np.median(onset))]) + (0 if born > 0.5 * dead.sum() else 1)
         share = float(dead.mean())
         name, units = view.names[r], int(lives.units[r])
         when = (
@@ -171,8 +171,8 @@ def saturated_units(view: View) -> Iterator[Finding]:
 def collapsed_output(view: View) -> Iterator[Finding]:
     """Which layer gives the same output whatever the input?
 
-    Condition: from example to example the output varies by less than a thousandth of its size (or is all zero), on
-    most of the steps and at the end, while what feeds the layer varies by more than a hundredth.
+    Condition: from example to example the output varies by less than a thousandth of its size (or is all zero), from
+    some step on to the end, while what feeds the layer varies by more than a hundredth.
 
     Reads wrong: layers fed by nothing, or by what does not vary (position embeddings), are left out. A zero-initialised
     layer is zero on the first steps only. Needs batches of two examples or more.
@@ -190,8 +190,9 @@ def collapsed_output(view: View) -> Iterator[Finding]:
         if len(known) < 5:
             continue
         same = varies[known, r] < _SAME
-        if same.mean() >= 0.5 and same[-3:].all():
-            bad[r] = int(known[np.flatnonzero(same)[0]])
+        since = len(same) if same.all() else int(np.argmin(same[::-1]))  # how many of the last are the same
+        if since >= max(5, len(same) // 10):
+            bad[r] = int(known[len(same) - since])
     roots = [r for r in bad if any(f not in bad and float(median(varies[bad[r] :, f])) > 1e-2 for f in view.feeders[r])]
     if not roots:
         return

@@ -8,20 +8,20 @@ import numpy as np
 
 from torchvitals_tb.findings import Finding
 from torchvitals_tb.rules.registry import NotCheckedError, rule
-from torchvitals_tb.rules.view import Floats, View, largest, listed, median, number, percent
+from torchvitals_tb.rules.view import Floats, View, listed, median, number, percent
 
 _LARGE = 0.3
 _RUIN = 1.0
-_SMALL_TOTAL = 1e-3
+_SMALL_TOTAL = 5e-5
 
 
 @rule("update-too-large", "Do steps keep what was learned?")
 def update_too_large(view: View) -> Iterator[Finding]:
     """Does a step change weights by a large share of their size?
 
-    Condition: an update of more than the weight's own size on at least two sampled steps, or of more than 0.3 of it on
-    at least five and on most of the last steps looked at; of matrices and convolutions only, and of weights that
-    had reached at least a tenth of their later size.
+    Condition: an update of more than the weight's own size on one sampled step, and of more than 0.3 of it on at least
+    three (or on a quarter of all, and five); of matrices and convolutions only, and of weights that have at least a
+    tenth of the size that keeps the scale of a signal.
 
     Reads wrong: a zero-initialised weight has no size yet, so its first updates are left out by that. Adam's first
     step is lr * sqrt(3 fan_in) of a default layer and falls from there. Before a normalisation the scale of weights is
@@ -31,15 +31,13 @@ def update_too_large(view: View) -> Iterator[Finding]:
     """
     ratio, rows = _ratios(view)
     size = view.sound("parameter/rms")
-    with np.errstate(all="ignore"):
-        grown = size > 0.1 * largest(size, axis=0)
-        ratio = np.where(grown, ratio, np.nan)
+    ratio = np.where(size > 0.1 * np.array([view.kept(p) for p in range(len(view.parameters))]), ratio, np.nan)
     found: list[tuple[int, np.ndarray]] = []
     for p in rows:
         ruin, large = ratio[:, p] >= _RUIN, ratio[:, p] >= _LARGE
         known = np.flatnonzero(np.isfinite(ratio[:, p]))
-        if ruin.sum() >= 2 or (large.sum() >= 5 and large[known].mean() >= 0.25):
-            found.append((p, ruin if ruin.sum() >= 2 else large))
+        if (ruin.any() and large.sum() >= 3) or (large.sum() >= 5 and large[known].mean() >= 0.25):
+            found.append((p, large))
     broken = view.broken.any()
     if not found and broken:  # one such step before the numbers break is enough
         t = int(np.argmax(view.broken))
@@ -93,7 +91,7 @@ def update_too_large(view: View) -> Iterator[Finding]:
 def update_too_small(view: View) -> Iterator[Finding]:
     """Do all steps together hardly change the weights, though there is a gradient?
 
-    Condition: over at least 30 steps, at least 90 % of the weight matrices were changed by less than 0.1 % of their
+    Condition: over at least 30 steps, at least 90 % of the weight matrices were changed by less than 0.005 % of their
     size in all (the median update times the number of steps), while their gradients have not fallen to a hundredth of
     what they were at first.
 

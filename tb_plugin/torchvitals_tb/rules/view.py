@@ -21,6 +21,9 @@ Mask = NDArray[np.bool_]
 _SHOWN_STEPS: Final = 60  # of an evidence
 _SHOWN_ROWS: Final = 40
 
+_RECTIFIERS: Final = frozenset(
+    ("relu", "relu6", "leaky_relu", "prelu", "rrelu", "clamp", "elu", "gelu", "silu", "mish", "hardswish", "softplus")
+)
 ADAPTIVE: Final = frozenset(
     ("Adam", "AdamW", "Adamax", "NAdam", "RAdam", "Adagrad", "RMSprop", "Adadelta", "Adafactor", "SparseAdam", "Rprop",
      "Lion", "LAMB", "Muon")
@@ -164,6 +167,18 @@ class View:
         """
         size = np.sqrt([self.elements(i) for i in range(len(self.layers))])
         return self["gradient/rms"] * size
+
+    # Theory ---------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def gain(self) -> float:
+        """What the network's activations need of the variance of weights, times fan_in: 2 for rectifiers, else 1."""
+        functions = {self.layers[r].function for r in self.activation_rows}
+        return 2.0 if functions & _RECTIFIERS else 1.0
+
+    def kept(self, parameter: int) -> float:
+        """The rms of a weight that keeps the scale of what goes through it: sqrt(gain / fan_in), He et al. 2015."""
+        return math.sqrt(self.gain / max(1, math.prod(self.parameters[parameter].shape[1:])))
 
     # Units ----------------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,8 @@ from torchvitals_tb.rules.view import View, listed, median, percent, persistent
 from torchvitals_tb.schema import ACTIVATIONS
 
 _DEAD = 0.3
+_DYING = 0.2
+_SILENT = 0.6
 _MOST = 0.9
 _DORMANT = 0.4
 _SATURATED = 0.6
@@ -23,7 +25,8 @@ def dead_units(view: View) -> Iterator[Finding]:
     """Which units never fire on any sample over a window with enough data: born dead or died, and since when?
 
     Condition: at least 30 % of the units of a layer whose activation can be exactly zero were zero for every one of at
-    least 2,000 latest values from at least 200 examples (`torchvitals_tb.lifelines`). From 90 % on it is critical.
+    least 2,000 latest values from at least 200 examples (`torchvitals_tb.lifelines`); or 20 %, where at least 60 % were
+    silent throughout the last record, so that more are about to. From 90 % on it is critical.
 
     Reads wrong: sparse activity is no death: what counts is units that never fire, not elements that are zero. A unit
     that fires on fewer than 0.15 % of the values may be missed by the window.
@@ -47,7 +50,9 @@ def dead_units(view: View) -> Iterator[Finding]:
     found = []
     for r in mortal:
         dead = lives.dead[lives.row == r]
-        if dead.mean() >= _DEAD:
+        ran = np.flatnonzero(lives.observations[:, r] > 0)
+        silent = float(lives.silent[ran[-1], r]) if len(ran) else 0.0
+        if dead.mean() >= _DEAD or (dead.mean() >= _DYING and silent >= _SILENT):
             found.append((r, dead))
     if not found:
         if len(short) == len(mortal):

@@ -28,7 +28,7 @@ _EXPLAINS: Final[dict[str, frozenset[str]]] = {
                                    "dead-units", "saturated-units", "collapsed-output")),
     "gradient-clipping": frozenset(("update-too-small",)),
     "no-gradient": frozenset(("dormant-units",)),
-    "gradient-underflow": frozenset(("no-gradient", "update-too-small", "vanishing-gradient")),
+    "gradient-underflow": frozenset(("no-gradient", "update-too-small")),
 }  # fmt: skip
 """What each code can be the cause of, if it began no later."""
 
@@ -55,7 +55,14 @@ def put_causes_first(findings: Sequence[Finding], order: Sequence[str] = ()) -> 
     def key(finding: Finding) -> tuple[int, int, int, int]:
         local = finding.code in _LOCAL
         rank = min(map(_RANK.index, _LOCAL)) if local else _RANK.index(finding.code)
-        return finding.first_step, rank, place.get(finding.layers[0], -1) if local else 0, _RANK.index(finding.code)
+        # Gradients that vanish are lost in their format only at the end of the way.
+        late = finding.code == "gradient-underflow" and finding.severity != "critical"
+        return (
+            finding.first_step + late * (1 << 40),
+            rank,
+            place.get(finding.layers[0], -1) if local else 0,
+            _RANK.index(finding.code),
+        )
 
     ordered = sorted(findings, key=key)
     roots: list[Finding] = []

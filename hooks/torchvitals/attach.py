@@ -8,8 +8,8 @@ import operator
 import os
 import time
 import weakref
-from collections.abc import Iterator, Sequence
-from typing import Any, Final, Literal
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import torch
 from torch import nn
@@ -26,6 +26,11 @@ from torchvitals.schedule import Schedule, records
 from torchvitals.selfcheck import SelfCheck
 from torchvitals.statistics import Pool
 from torchvitals.structure import Selection, canonical, wrapped
+from torchvitals.watch import Watch
+from torchvitals_tb.errors import TorchvitalsError
+
+if TYPE_CHECKING:
+    from torchvitals_tb.findings import Diagnosis, Finding
 
 logger: Final = logging.getLogger("torchvitals")
 
@@ -43,6 +48,7 @@ def attach_hooks(
     overhead: float = 0.02,
     mirror: bool | Literal["auto"] = "auto",
     on_error: Literal["warn", "raise"] = "warn",
+    on_finding: Callable[[Finding], None] | None = None,
 ) -> Vitals:
     """Records the vital signs of a model in training; the training loop stays as it is.
 
@@ -66,6 +72,8 @@ def attach_hooks(
         mirror: also write TensorBoard's own histograms and scalars; ``"auto"``: histograms up to 64 layers.
         on_error: ``"warn"``: what goes wrong in measuring is logged once and noted in the run, training goes on;
             ``"raise"``: it is raised where it happens.
+        on_finding: called once with the first finding of each kind. The run is diagnosed after 16, 32, 64, … samples
+            and at the end; findings are logged as well.
 
     Returns:
         The handle. It can be dropped.
@@ -85,6 +93,8 @@ def attach_hooks(
         raise ValueError(f"mirror={mirror!r}: must be True, False or 'auto'")
     if on_error not in ("warn", "raise"):
         raise ValueError(f"on_error={on_error!r}: must be 'warn' or 'raise'")
+    if on_finding is not None and not callable(on_finding):
+        raise TypeError(f"on_finding must be a function of a finding, not {on_finding!r}")
     selection = Selection(include, exclude)
     inside = wrapped(model)
     paths = [path for path, _ in (*inside.named_modules(), *inside.named_parameters()) if path]
@@ -105,7 +115,8 @@ def attach_hooks(
     before = process.monitors.get(id(model))
     if before is not None:
         before.remove()
-    vitals = Vitals(model, Recorder(emitter, options), schedule, selection, start_step, on_error)
+    recorder = Recorder(emitter, options)
+    vitals = Vitals(model, recorder, schedule, selection, start_step, on_error, Watch(recorder, on_finding))
     vitals._start()
     return vitals
 
@@ -121,12 +132,14 @@ class Vitals:
         selection: Selection,
         start_step: int,
         on_error: str,
+        watch: Watch | None = None,
     ) -> None:
         self._model = weakref.ref(model)
         self._key = id(model)
         self._recorder = recorder
         self._schedule = schedule
         self._on_error = on_error
+        self._watch = watch
         self._first = self._step = start_step
         self._not_observed: dict[str, str] = {}
         pool = Pool()
@@ -163,6 +176,8 @@ class Vitals:
             if self._capture.armed and self._boundary.begun:
                 self._finish_step()
             self._write(wait=True)
+            if self._watch is not None and self._watch.is_worth_it():
+                self._look(self._watch)
         finally:
             self._disarm()
             if self._recorder is not None:
@@ -205,6 +220,17 @@ class Vitals:
             self._write(wait=True)
             if self._recorder.works():
                 self._try(self._recorder.flush)
+
+    def findings(self) -> Diagnosis:
+        """What is wrong in the run so far, worst first: the same as ``torchvitals diagnose`` on its directory.
+
+        Raises:
+            TorchvitalsError: nothing is recorded yet, or the files cannot be read back.
+        """
+        if self._watch is None:
+            raise TorchvitalsError("torchvitals is switched off by TORCHVITALS=0 in the environment")
+        self._write(wait=True)
+        return self._watch.diagnose()
 
     # Life -------------------------------------------------------------------------------------------------------------
 
@@ -356,6 +382,20 @@ class Vitals:
                 raise recorder.failure
             logger.warning("torchvitals stops recording at step %d: %s", self._step, recorder.failure)
             self.remove()
+        elif self._watch is not None and self._watch.is_due() and not wait:
+            self._look(self._watch)
+
+    def _look(self, watch: Watch) -> None:
+        if self._recorder is None or not self._recorder.works():
+            return
+        start = time.perf_counter()
+        try:
+            watch.look()
+        except TorchvitalsError:
+            pass  # nothing to be read back: the writer is not on a disk of this machine
+        except Exception as error:
+            self._fail("findings", error)
+        self._seconds += time.perf_counter() - start
 
     # Failure ----------------------------------------------------------------------------------------------------------
 

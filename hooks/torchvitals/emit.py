@@ -74,6 +74,11 @@ class Emitter:
             raise RuntimeError("the SummaryWriter was closed; the remaining steps are not recorded")
         self._add(self._values(frame, layers, parameters), frame.step)
 
+    @property
+    def directory(self) -> str:
+        """Where the writer writes to."""
+        return str(self._writer._get_file_writer().get_logdir())
+
     def flush(self) -> None:
         if os.getpid() == self._pid and getattr(self._writer, "all_writers", self) is not None:
             self._writer.flush()

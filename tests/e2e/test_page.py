@@ -40,7 +40,7 @@ def shown(frame: Frame, layer: str, step: int) -> float:
 
 def test_the_tab_is_active(page, tensorboard):
     frame = open_page(page, tensorboard.url)
-    frame.wait_for_selector("[data-testid=heatmap], [data-testid=lens-gradient]")
+    frame.wait_for_selector("[data-testid=diagnosis-verdict]")
     tab = page.locator("[role=tab]", has_text=re.compile("vitals", re.I))
     expect(tab).to_be_visible()
     assert "torchvitals" in page.url
@@ -126,13 +126,15 @@ def test_bad_keys_in_a_link_are_harmless(page, tensorboard, complaints):
     frame = open_page(
         page, tensorboard.url, run="healthy", lens="nonsense", stat="<b>", layer="none", step="x", steps="9"
     )
-    frame.wait_for_selector("[data-testid=heatmap], [data-testid=dead-row]")
+    frame.wait_for_selector("[data-testid=diagnosis-verdict]")
     assert frame.locator("[data-testid=run-select]").input_value() == "healthy"
+    frame.click("[data-testid=lens-gradient]")
+    frame.wait_for_selector("[data-testid=heatmap]")
     forgive_not_found(complaints)
 
 
 def test_dark_follows_tensorboard(page, tensorboard):
-    frame = open_page(page, tensorboard.url, run="healthy")
+    frame = open_page(page, tensorboard.url, run="healthy", lens="gradient")
     frame.wait_for_selector("[data-testid=heatmap]")
     background = "getComputedStyle(document.body).backgroundColor + getComputedStyle(document.documentElement)"
     before = frame.evaluate(background + ".backgroundColor")
@@ -190,9 +192,11 @@ def test_keyboard(page, tensorboard):
     frame = open_page(page, tensorboard.url, run="vanishing", lens="gradient", step="10")
     frame.wait_for_selector("[data-testid=heatmap]")
     frame.click("[data-testid=verdict]")  # the keys go where the focus is
-    page.keyboard.press("2")
+    page.keyboard.press("3")
     frame.wait_for_selector("[data-testid=dead-row]")
     page.keyboard.press("1")
+    frame.wait_for_selector("[data-testid=diagnosis-verdict]")
+    page.keyboard.press("2")
     frame.wait_for_selector("[data-testid=heatmap]")
     page.keyboard.press("]")
     expect(frame.locator("[data-testid=cursor-readout]").first).to_have_attribute("data-step", "11")

@@ -11,8 +11,8 @@ function csvField(field: string | number): string {
   return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
-export function download(name: string, text: string): void {
-  const url = URL.createObjectURL(new Blob([text], { type: "text/csv;charset=utf-8" }));
+export function download(name: string, text: string, type = "text/csv"): void {
+  const url = URL.createObjectURL(new Blob([text], { type: `${type};charset=utf-8` }));
   const link = document.createElement("a");
   link.href = url;
   link.download = name;
@@ -22,5 +22,9 @@ export function download(name: string, text: string): void {
 
 /** A name that any file system takes. */
 export function fileName(...parts: string[]): string {
-  return `${parts.map((p) => p.replace(/[^\w.-]+/g, "_").slice(0, 80)).join("-")}.csv`;
+  return `${fileStem(...parts)}.csv`;
+}
+
+export function fileStem(...parts: string[]): string {
+  return parts.map((p) => p.replace(/[^\w.-]+/g, "_").slice(0, 80)).join("-");
 }

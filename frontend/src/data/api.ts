@@ -1,5 +1,6 @@
 /** The plugin's routes, relative to the page's <base>, which points at the plugin's own folder. */
 import { type Container, decodeContainer } from "./container";
+import { type Diagnosis, parseDiagnosis } from "./diagnosis";
 import { type Manifest, parseManifest, parseRuns, type Runs } from "./manifest";
 
 /** `status` 0: the server was not reached at all. */
@@ -20,6 +21,10 @@ export async function fetchRuns(): Promise<Runs> {
 
 export async function fetchManifest(run: string): Promise<Manifest> {
   return parseManifest(await json("manifest", { run }));
+}
+
+export async function fetchDiagnosis(run: string): Promise<Diagnosis> {
+  return parseDiagnosis(await json("diagnosis", { run }));
 }
 
 export async function fetchContainer(route: "statistic" | "dead" | "units", query: Query): Promise<Container> {

@@ -86,7 +86,7 @@ function logDomain(low: number, high: number, sorted: readonly number[]): { scal
   return { scale: logScale(10 ** from, 10 ** to), clipped };
 }
 
-function roundShare(high: number): number {
+export function roundShare(high: number): number {
   for (const round of [0.001, 0.01, 0.05, 0.1, 0.25, 0.5]) if (high > 0 && high <= round) return round;
   return 1;
 }

@@ -3,8 +3,9 @@
  * is not asked for.
  */
 import { type Signal, signal } from "@preact/signals";
-import { ApiError, fetchContainer, fetchManifest } from "./api";
+import { ApiError, fetchContainer, fetchDiagnosis, fetchManifest } from "./api";
 import { type DeadData, parseDead } from "./dead";
+import { DiagnosisFeed } from "./diagnosis_feed";
 import type { Manifest } from "./manifest";
 import { type LoadedSeries, StatisticCache } from "./statistic_cache";
 import { parseUnits, type UnitData } from "./units";
@@ -24,12 +25,14 @@ export class RunStore {
   readonly error: Signal<string | null> = signal(null);
   /** The manifest is on its way. */
   loading = false;
+  readonly diagnosis: DiagnosisFeed;
   private readonly statistics: StatisticCache;
   private manifestHere: () => void = () => {};
   private readonly deadUnits = held<DeadData>();
   private readonly units = new Map<string, Held<UnitData>>();
 
   constructor(readonly name: string) {
+    this.diagnosis = new DiagnosisFeed(() => fetchDiagnosis(name));
     this.statistics = new StatisticCache(
       name,
       () => this.manifest.peek(),
@@ -83,6 +86,7 @@ export class RunStore {
   retry(): void {
     this.error.value = null;
     this.statistics.retry();
+    this.diagnosis.retry();
     const manifest = this.manifest.peek();
     if (!manifest) {
       void this.load();

@@ -10,6 +10,7 @@ const VIEW: ViewState = {
   range: [100, 9800],
   axis: "log",
   table: true,
+  finding: "dead-units:enc.0/relu@1",
 };
 
 describe("the view in the address", () => {
@@ -31,6 +32,6 @@ describe("the view in the address", () => {
   });
 
   it("takes an empty address", () => {
-    expect(parseView(readHash(""))).toMatchObject({ run: null, lens: null, table: false });
+    expect(parseView(readHash(""))).toMatchObject({ run: null, lens: null, table: false, finding: null });
   });
 });

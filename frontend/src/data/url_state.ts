@@ -13,6 +13,8 @@ export interface ViewState {
   readonly range: readonly [number, number] | null;
   readonly axis: AxisKind;
   readonly table: boolean;
+  /** The finding last looked at, as `keyed` names it. */
+  readonly finding: string | null;
 }
 
 export type Fields = Readonly<Record<string, string>>;
@@ -27,6 +29,7 @@ export function parseView(fields: Fields): ViewState {
     range: parseRange(fields.steps),
     axis: fields.axis === "log" ? "log" : "linear",
     table: fields.table === "1",
+    finding: fields.finding || null,
   };
 }
 
@@ -40,6 +43,7 @@ export function formatView(view: ViewState): Fields {
   if (view.range) fields.steps = `${view.range[0]}:${view.range[1]}`;
   if (view.axis === "log") fields.axis = "log";
   if (view.table) fields.table = "1";
+  if (view.finding) fields.finding = view.finding;
   return fields;
 }
 

@@ -16,6 +16,7 @@ export const step: Signal<number | null> = signal(null);
 export const range: Signal<readonly [number, number] | null> = signal(null);
 export const axis: Signal<AxisKind> = signal("linear");
 export const table: Signal<boolean> = signal(false);
+export const finding: Signal<string | null> = signal(null);
 
 /** Not in the address: these last as long as the page. */
 export const search: Signal<string> = signal("");
@@ -30,6 +31,7 @@ const current = computed<ViewState>(() => ({
   range: range.value,
   axis: axis.value,
   table: table.value,
+  finding: finding.value,
 }));
 
 function apply(view: ViewState): void {
@@ -42,6 +44,7 @@ function apply(view: ViewState): void {
     if (String(view.range) !== String(range.peek())) range.value = view.range;
     axis.value = view.axis;
     table.value = view.table;
+    finding.value = view.finding;
   });
 }
 
@@ -58,11 +61,12 @@ export function connectAddress(): void {
   });
 }
 
-/** Another run: what was chosen stays chosen where it can, but steps mean nothing in another run. */
+/** Another run: what was chosen stays chosen where it can, but steps and findings mean nothing in another run. */
 export function chooseRun(name: string): void {
   batch(() => {
     run.value = name;
     step.value = null;
     range.value = null;
+    finding.value = null;
   });
 }

@@ -23,12 +23,12 @@ export function KeysHelp() {
           <Key key={lens.id} keys={[String(i + 1)]} text={lens.title} />
         ))}
         <Key keys={["/"]} text="Find a layer" />
-        <Key keys={["↑", "↓"]} text="Previous, next row" />
-        <Key keys={["→", "←"]} text="Open, close a group; on the heat map the next, previous step" />
+        <Key keys={["↑", "↓"]} text="Previous, next row or finding" />
+        <Key keys={["→", "←"]} text="Open, close a group or a finding; on the heat map the next, previous step" />
         <Key keys={["Home", "End"]} text="First, last row; on the heat map the first, last step" />
         <Key keys={["[", "]"]} text="Previous, next sampled step" />
         <Key keys={["0"]} text="Show all steps" />
-        <Key keys={["t"]} text="Picture or table" />
+        <Key keys={["t"]} text="Pictures or tables" />
         <Key keys={["?"]} text="This list" />
       </dl>
       <h2>Pointer</h2>

@@ -24,6 +24,7 @@ export interface Colours {
   readonly warning: string;
   readonly warningSoft: string;
   readonly good: string;
+  readonly goodSoft: string;
   /** Canvas: exactly zero; the stripes of non-finite; the checker of not measured. */
   readonly zero: string;
   readonly hatchInk: string;
@@ -52,6 +53,7 @@ const LIGHT: Colours = {
   warning: "#8a5300",
   warningSoft: "#fdf3df",
   good: "#1b7a3d",
+  goodSoft: "#e9f6ed",
   zero: "#d9dce1",
   hatchInk: "#c01650",
   hatchPaper: "#ffdfe9",
@@ -78,6 +80,7 @@ const DARK: Colours = {
   warning: "#f0b354",
   warningSoft: "#3f3320",
   good: "#6fce8f",
+  goodSoft: "#1f3527",
   zero: "#43464c",
   hatchInk: "#ff5c93",
   hatchPaper: "#4a1428",

@@ -79,7 +79,7 @@ def dead_units(view: View) -> Iterator[Finding]:
             "critical" if share >= _MOST else "warning",
             (name, before) if before != name else (name,),
             since,
-            int(steps[-1]),
+            int(view.steps[-1]),
             f"{int(dead.sum())} of {units} units of {name} ({percent(share)}) never fire, {when}.",
             "A dead unit passes no gradient, so it cannot recover by itself: the layer has lost this capacity.",
             (

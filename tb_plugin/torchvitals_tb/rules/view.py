@@ -261,8 +261,8 @@ def number(x: float) -> str:
 
 def times(ratio: float) -> str:
     """``30 times``, ``10^6 times``."""
-    if not math.isfinite(ratio):
-        return "infinitely many times"
+    if not ratio < 1e100:
+        return "beyond measure"
     return f"{ratio:.0f} times" if ratio < 1e4 else f"10^{math.log10(ratio):.0f} times"
 
 

@@ -41,6 +41,9 @@ def test_the_wheel_holds_both_packages_and_the_page(built):
         assert "export" in archive.read("torchvitals_tb/static/index.js").decode()
     assert {"torchvitals/__init__.py", "torchvitals/py.typed", "torchvitals_tb/py.typed"} <= set(names)
     assert "torchvitals_tb/http_api.md" in names
+    for package, folder in (("torchvitals", "hooks"), ("torchvitals_tb", "tb_plugin")):
+        sources = {f"{p.relative_to(ROOT / folder)}" for p in (ROOT / folder / package).rglob("*.py")}
+        assert sources <= set(names)
     assert not [n for n in names if "node_modules" in n or n.startswith(("tests/", "frontend/"))]
 
 

@@ -306,12 +306,13 @@ class Vitals:
             self._finish_step(whole=False)
         if self._capture.armed:
             start = time.perf_counter()
-            if not self._parameters.are_current(held_by(optimizer)):
+            if not self._parameters.know(held_by(optimizer)):
                 self._look_up()
-            self._notes.loss_scale = scale = process.loss_scale()
+            self._notes.loss_scale = process.loss_scale(optimizer)
             # An optimizer that unscales by itself finds what it needs for it in its attributes.
-            factor = None if scale is None else getattr(optimizer, "grad_scale", None)
-            self._notes.skipped.append(scale is not None and getattr(optimizer, "found_inf", False))
+            inside = process.is_scaling()
+            factor = getattr(optimizer, "grad_scale", None) if inside else None
+            self._notes.skipped.append(inside and getattr(optimizer, "found_inf", False))
             self._parameters.before_step(optimizer, gradients=not closure, scale=factor)
             self._seconds += time.perf_counter() - start
 

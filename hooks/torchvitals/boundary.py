@@ -25,6 +25,10 @@ class Boundary:
         self._held: weakref.WeakKeyDictionary[Optimizer, tuple[Any, frozenset[int]]] = weakref.WeakKeyDictionary()
         self._stepped: dict[int, frozenset[int]] = {}
         self._required: frozenset[int] = frozenset()
+        self._awaited: set[int] = set()
+        """Of the required ones those that have not stepped yet."""
+        self._missing: set[int] | None = None
+        """Trainable parameters whose optimizer has not stepped yet; found out when it is needed."""
         self._open: tuple[int, int] | None = None
         """The optimizer that is stepping, and the frame it does it in."""
 
@@ -77,22 +81,29 @@ class Boundary:
 
         Args:
             optimizer: which has stepped.
-            new_forward: a forward was seen since the last step ended.
+            new_forward: a forward is known to have run since the last step ended.
         """
         ids = self._ids_of(optimizer)
         new = self._required and id(optimizer) not in self._required
         if new and not self._stepped and not new_forward and self._parameters.trainable_outside(ids):
             # As after unfreezing: it has stepped beside the one that ended the step before.
             self._required |= {id(optimizer)}
+            self._awaited.add(id(optimizer))
             return False
         self._stepped[id(optimizer)] = ids
-        if self._required and self._required <= self._stepped.keys():
+        self._awaited.discard(id(optimizer))
+        if self._required and not self._awaited:
             return True
-        return not self._parameters.trainable_outside(self.parameters())
+        if self._missing is None:
+            self._missing = self._parameters.trainable()
+        self._missing -= ids
+        return not self._missing
 
     def next(self) -> None:
         """The step has ended; those that stepped in it are waited for in the next."""
         self._required = frozenset(self._stepped)
+        self._awaited = set(self._required)
+        self._missing = None
         self._stepped.clear()
 
     def _ids_of(self, optimizer: Optimizer) -> frozenset[int]:

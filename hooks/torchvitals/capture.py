@@ -25,6 +25,8 @@ from torchvitals.statistics import Pool
 from torchvitals.structure import Selection, outputs_of
 from torchvitals.wiring import Wiring
 
+_MOST_ROWS: Final = 20_000
+
 
 class _Call(NamedTuple):
     """One module call that has not ended."""
@@ -85,6 +87,8 @@ class Capture:
         self._frame = 0
         self._handled: int | None = None
         self._active: set[int] = set()
+        self._leaves: set[tuple[int, int]] = set()
+        self._beginning = threading.Lock()
 
     # Arming -----------------------------------------------------------------------------------------------------------
 
@@ -106,6 +110,7 @@ class Capture:
 
     def _clear_rows(self) -> None:
         self._active.clear()
+        self._leaves.clear()
         self._calls.clear()
         self._graph.clear()
         self._passes.clear()
@@ -162,13 +167,17 @@ class Capture:
                 # The forward before ended without a word: an interrupt from the keyboard calls no hook.
                 self._end_outermost()
                 self._clear_rows()
-        if not self._scopes:
-            if not self._wiring.holds(scope, module):
-                return  # it is called for another model
-            self._begin_outermost(scope)
-            if not self.armed:
-                return
-            scope = self._wiring.known[scope.path]
+        if self._scopes:
+            self._enter(scope, module, args, fused)
+        elif self._wiring.holds(scope, module) and self._beginning.acquire(blocking=False):  # else another thread is
+            try:
+                self._begin_outermost(scope)
+                if self.armed:
+                    self._enter(self._wiring.known[scope.path], module, args, fused)
+            finally:
+                self._beginning.release()
+
+    def _enter(self, scope: Scope, module: nn.Module, args: Any, fused: bool) -> None:
         if self._recording and scope.module_id == id(module) and scope.made_of != made_of(module):
             self._wiring.install(module, scope.path)
             self.on_change()
@@ -211,7 +220,7 @@ class Capture:
             return
         self._end_outermost()
         # In a backward pass it may be checkpointing that has computed enough; that pass tells if it fails.
-        if output is None and _exception() != self._handled and torch._C._current_graph_task_id() == -1:
+        if _exception() != self._handled and torch._C._current_graph_task_id() == -1:
             self.on_exception(hooks)
 
     def _begin_outermost(self, scope: Scope) -> None:
@@ -241,6 +250,7 @@ class Capture:
     def _end_outermost(self) -> None:
         self._recording = self._recomputing = False
         self._scopes.clear()
+        self._graph.release()
         self._hidden = 0
         mode, self._functions = self._functions, None
         if mode is not None:
@@ -269,6 +279,8 @@ class Capture:
         scratch = self._pool(x.device)
         index = self._table.find(title, function, call)
         if index is None:
+            if len(self.rows) >= _MOST_ROWS:
+                raise OverflowError(f"the model has more than {_MOST_ROWS} layers, counting every call")
             index = self._table.add(title, function, call, scope, caller(), out, fed_by, limits)
         row = self.rows[index]
         if self._edges_wanted:
@@ -297,9 +309,12 @@ class Capture:
             return
         if out.requires_grad:
             self.rows[index].expects_gradient = True
-            handle = out.register_hook(Gradient(self, index, side=False))
-            if out.is_leaf:  # a parameter or an input handed through: it outlives the step
-                self._wiring.loose.append(handle)
+            if not out.is_leaf:
+                out.register_hook(Gradient(self, index, side=False))
+            elif (index, id(out)) not in self._leaves:
+                # A parameter or an input handed through: it outlives the step, and comes again in it.
+                self._leaves.add((index, id(out)))
+                self._wiring.loose.append(out.register_hook(Gradient(self, index, side=False)))
         for other in others:
             if other.requires_grad and not other.is_leaf and statistics.measurable(other):
                 other.register_hook(Gradient(self, index, side=True))
@@ -342,7 +357,7 @@ class Capture:
         scope = self._scopes[-1].scope
         # A layer that computes with its own parameters, and not through modules, feeds its functions itself.
         itself = not fed_by or (scope.layer and scope.leaf)
-        title = scope.title if itself else self.rows[fed_by[-1]].title
+        title = scope.title if itself else self._table.title_of(fed_by[-1])
         if self.selection(title):
             self._record(title, name, scope, output, fed_by, limits_called(name, args, kwargs))
 
@@ -380,6 +395,8 @@ class Capture:
         try:
             with torch._C.DisableTorchFunction():  # our own operations are nobody's to see, least of all ours
                 call(*args)
+        except RecursionError:
+            raise  # nothing more can be called from here
         except Exception as error:
             self._fail(where, error)
         self.seconds += time.perf_counter() - start

@@ -29,13 +29,13 @@ class Regions:
         if not torch.is_grad_enabled():
             region = _running("forward")
             if region is not None:
-                region.metadata.setdefault(self._key, []).append(row)
+                vars(region).setdefault(self._key, []).append(row)
 
     def begin_again(self) -> bool:
         """Inside a backward pass: whether rows of a region are being computed again."""
         region = _running("backward")
         self._region = (id(region), torch._C._current_graph_task_id())
-        self._waiting = deque(region.metadata.get(self._key, ()) if region is not None else ())
+        self._waiting = deque(vars(region).get(self._key, ()) if region is not None else ())
         return bool(self._waiting)
 
     def goes_on(self) -> bool:

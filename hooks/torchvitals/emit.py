@@ -153,7 +153,7 @@ def _stock_histogram(tag: str, counts: NDArray[Any]) -> Any:
     limits = packing.bin_limits()
     used = np.flatnonzero(counts)
     used = used[np.isfinite(limits[used]).all(axis=1)]
-    used = used[np.argsort(limits[used, 0] + limits[used, 1], kind="stable")]
+    used = used[np.argsort(limits[used, 0] / 2 + limits[used, 1] / 2, kind="stable")]
     edges = np.sort(limits[used], axis=1)
     table = np.column_stack([edges, counts[used]]).astype(np.float32)
     metadata = SummaryMetadata(

@@ -95,6 +95,14 @@ class Scope:
         self.handles = (before,)
         self.handles = (before, module.register_forward_hook(Exit(self), always_call=True))
 
+    def enter(self, module: nn.Module, args: Any) -> None:
+        """A call begins."""
+        fused = self.may_be_fused and not module.training and not _needs_gradient(module, args)
+        hooks: Any = module._forward_hooks
+        if self.handles and self.handles[1].id in hooks and next(reversed(hooks)) != self.handles[1].id:
+            hooks.move_to_end(self.handles[1].id)  # the user's own may change the output: theirs is measured
+        self.capture.enter(self, module, args, fused)
+
     def inner_function(self, output: Tensor) -> str | None:
         """The activation a module of the user's own is made of, where its output is that function's."""
         return self.inner[1] if self.inner is not None and self.inner[0]() is output else None
@@ -125,25 +133,26 @@ class Enter(_Hook):
     __slots__ = ()
 
     def __call__(self, module: nn.Module, args: Any) -> None:
-        if not torch.compiler.is_compiling() and self.is_live(module):
-            scope = self.scope
-            fused = scope.may_be_fused and not module.training and not _needs_gradient(module, args)
-            hooks: Any = module._forward_hooks
-            if next(reversed(hooks)) != scope.handles[1].id:
-                hooks.move_to_end(scope.handles[1].id)  # the user's own may change the output: theirs is measured
-            scope.capture.guarded(scope.title, scope.capture.enter, scope, module, args, fused)
+        try:
+            if not torch.compiler.is_compiling() and self.is_live(module):
+                self.scope.capture.guarded(self.scope.title, self.scope.enter, module, args)
+        except RecursionError:  # the model's own calls are deep enough without ours
+            pass
 
 
 class Exit(_Hook):
-    """Forward hook, also called when the forward raised (``output`` is then ``None``)."""
+    """Forward hook, also called when the forward raised."""
 
     __slots__ = ()
 
     def __call__(self, module: nn.Module, args: Any, output: Any) -> None:
-        if not torch.compiler.is_compiling() and self.is_live(module):
-            scope = self.scope
-            scope.module_type = type(module).__name__  # a lazy module has become another
-            scope.capture.guarded(scope.title, scope.capture.leave, scope, output, module._forward_hooks)
+        try:
+            if not torch.compiler.is_compiling() and self.is_live(module):
+                scope = self.scope
+                scope.module_type = type(module).__name__  # a lazy module has become another
+                scope.capture.guarded(scope.title, scope.capture.leave, scope, output, module._forward_hooks)
+        except RecursionError:
+            pass
 
 
 class Return(_Hook):

@@ -115,18 +115,23 @@ class Parameters:
         """Whether one of these belongs to the model."""
         return any(id(p) in self._places for p in parameters)
 
+    def trainable(self) -> set[int]:
+        """Identities of the parameters that need a gradient."""
+        found = (place.parameter() for place in self._places.values())
+        return {id(p) for p in found if p is not None and p.requires_grad}
+
     def trainable_outside(self, ids: Set[int]) -> set[str]:
         """Names of the parameters that need a gradient and are none of these."""
         found = ((place.name, place.parameter()) for place in self._places.values())
         return {name for name, p in found if p is not None and p.requires_grad and id(p) not in ids}
 
-    def are_current(self, held: Iterable[Any] = ()) -> bool:
-        """Whether the model still has the parameters that were looked up.
+    def know(self, held: Iterable[Any]) -> bool:
+        """Whether all parameters of an optimizer of the model are known. One that is not may be new in the model."""
+        return not self._lazy and all(id(p) in self._places for p in held)
 
-        Args:
-            held: parameters of an optimizer of the model. If one is not known, it may be new in the model.
-        """
-        if self._lazy or not all(id(p) in self._places for p in held):
+    def are_current(self) -> bool:
+        """Whether the model still has the parameters that were looked up."""
+        if self._lazy:
             return False
         for key, place in self._places.items():
             p = place.parameter()

@@ -7,12 +7,13 @@ import contextlib
 import functools
 import os
 import sys
+import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.amp.grad_scaler import GradScaler
+from torch.amp.grad_scaler import GradScaler, OptState
 from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.optim.optimizer import (
     Optimizer,
@@ -54,8 +55,9 @@ def unwatch(key: int) -> None:
 
 
 def _before_any_step(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-    if _scaled_steps:
-        _scaled_steps[-1].taken = True
+    steps = _scaled_steps()
+    if steps:
+        steps[-1].taken = True
     for vitals in list(monitors.values()):
         vitals._try(vitals._before_step, optimizer, _has_closure(args, kwargs))
 
@@ -102,16 +104,36 @@ class _ScaledStep:
         """An optimizer was called. One that scales by itself is called also where it then skips the step."""
 
 
-_scaled_steps: list[_ScaledStep] = []
+_local = threading.local()
+_unscaling: weakref.WeakSet[GradScaler] = weakref.WeakSet()
+"""Scalers that were asked to unscale gradients."""
 
 
-def loss_scale() -> Tensor | None:
-    """The factor the loss was multiplied with, where a ``GradScaler`` is calling the optimizer; read without waiting.
+def _scaled_steps() -> list[_ScaledStep]:
+    """The calls of this thread that have not ended."""
+    steps: list[_ScaledStep] | None = getattr(_local, "steps", None)
+    if steps is None:
+        steps = _local.steps = []
+    return steps
+
+
+def is_scaling() -> bool:
+    """Whether a ``GradScaler`` is calling the optimizer."""
+    return bool(_scaled_steps())
+
+
+def loss_scale(optimizer: Any) -> Tensor | None:
+    """The factor the loss was multiplied with, where a ``GradScaler`` calls the optimizer or has unscaled for it.
 
     Returns:
-        A copy, [] on the gradients' device: the scaler changes its own afterwards.
+        A copy, [] on the gradients' device: the scaler changes its own afterwards. It is read without waiting.
     """
-    scaler = _scaled_steps[-1].scaler if _scaled_steps else None
+    steps = _scaled_steps()
+    scaler = steps[-1].scaler if steps else None
+    for other in _unscaling if scaler is None else ():
+        state = other._per_optimizer_states.get(id(optimizer))
+        if state is not None and state["stage"] is OptState.UNSCALED:
+            scaler = other
     if scaler is None or not scaler.is_enabled() or scaler._scale is None:
         return None
     return scaler._scale.detach().clone()
@@ -131,7 +153,7 @@ class _WatchedScalers:
             if not monitors:
                 return original(scaler, optimizer, *args, **kwargs)
             current = _ScaledStep(scaler)
-            _scaled_steps.append(current)
+            _scaled_steps().append(current)
             try:
                 result = original(scaler, optimizer, *args, **kwargs)
                 if not current.taken:
@@ -139,13 +161,24 @@ class _WatchedScalers:
                         vitals._try(vitals._skip_step, optimizer)
                 return result
             finally:
-                _scaled_steps.remove(current)
+                _scaled_steps().remove(current)
 
+        self._unscale = unscale = GradScaler.unscale_
+
+        @functools.wraps(unscale)
+        def unscale_(scaler: GradScaler, optimizer: Any) -> None:
+            _unscaling.add(scaler)
+            unscale(scaler, optimizer)
+
+        self._watching_unscale = torch.compiler.disable(unscale_, recursive=False)
+        GradScaler.unscale_ = self._watching_unscale  # type: ignore[method-assign]
         # The optimizer inside may be compiled; this is not to be.
         self._watching = torch.compiler.disable(step, recursive=False)
         GradScaler.step = self._watching  # type: ignore[method-assign]
 
     def remove(self) -> None:
+        if GradScaler.unscale_ is self._watching_unscale:
+            GradScaler.unscale_ = self._unscale  # type: ignore[method-assign]
         if GradScaler.step is self._watching:  # else somebody wrapped it since, and ours stays inside and does nothing
             GradScaler.step = self._original  # type: ignore[method-assign]
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from torchvitals.hooks import Scope
 
 
+_MOST_FUNCTIONS = 3
+
+
 class GradientSums:
     """What was summed up of the gradients with respect to outputs of one layer."""
 
@@ -74,10 +77,17 @@ class Table:
         self.rows: list[Row] = []
         self._index: dict[tuple[str, str, int], int] = {}
         self._names: set[str] = set()
+        self._modules: list[str] = []
+        """Of each row the title of the module, also where functions come after it."""
 
     def find(self, title: str, function: str, call: int) -> int | None:
         """The row of a call of a module, or of a function (else empty) in it, if there is one yet."""
         return self._index.get((title, function, call))
+
+    def title_of(self, row: int) -> str:
+        """What a function is named after that this row feeds: after a few functions in a row, the module again."""
+        title = self.rows[row].title
+        return self._modules[row] if title.count("/") - self._modules[row].count("/") >= _MOST_FUNCTIONS else title
 
     def add(
         self,
@@ -125,6 +135,8 @@ class Table:
         )
         if not function and not scope.function:
             limits = limits_of(activation, None)
+        fed = next((r for r in reversed(fed_by) if self.rows[r].title == title), None)
+        self._modules.append(self._modules[fed] if function and fed is not None else title)
         self.rows.append(Row(layer, named, limits))
         self._names.add(name)
         index = self._index[title, function, call] = len(self.rows) - 1

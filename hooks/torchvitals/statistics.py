@@ -43,6 +43,7 @@ BINS: Final = 1024
 _SQUARES_SAFE: Final = (1e-12, 1e15)  # largest magnitudes whose float32 squares neither vanish nor overflow in a sum
 _PAIRS: Final = 4
 _MOST_SPREADS: Final = 64
+_MOST_VIEWS: Final = 4096
 _LARGEST: Final = 1e300  # what a finite sum of squares becomes that float64 cannot hold; a record holds float32 anyway
 _SUM_SAFE: Final = 1e30  # largest magnitude of which a piece can be summed in float32
 _CANCELS: Final = 64.0  # mean^2 / variance above which a one-pass variance in float32 loses digits
@@ -68,6 +69,8 @@ class Scratch:
         key = (dtype or x.dtype, slot, x.shape)
         view = self._views.get(key)
         if view is None:
+            if len(self._views) >= _MOST_VIEWS:  # batches of every size
+                self._views.clear()
             buffer = self._buffers.get(key[:2])
             with torch.inference_mode(False):  # born in inference mode, it could not be written to later
                 if buffer is None or buffer.numel() < x.numel():

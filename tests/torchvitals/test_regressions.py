@@ -363,3 +363,181 @@ def test_higher_order_operators_run_on_sampled_steps(tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(bare[1], recorded[1], strict=True))
     assert names(recorded[2]) == ["a"] and np.isfinite(recorded[2]["gradient/rms"].values).all()
     assert torch._dynamo.eval_frame._stance.stance == "default"
+
+
+def test_long_graphs_are_freed_as_without_hooks(tmp_path):
+    """Nothing may be put on the nodes of the graph: PyTorch then frees them by recursion, which overflows the stack."""
+    script = f"""
+import torch
+from torch import nn
+from torchvitals import attach_hooks
+
+class Unrolled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.w, self.head = nn.Parameter(torch.eye(4) * 0.9), nn.Linear(4, 1)
+    def forward(self, x):
+        h = x
+        for _ in range(30_000):
+            h = h @ self.w + x
+        return self.head(h).mean()
+
+model = Unrolled()
+optimizer = torch.optim.SGD(model.parameters(), lr=1e-9)
+with attach_hooks(model, {str(tmp_path)!r}, every=1):
+    for _ in range(2):
+        optimizer.zero_grad()
+        loss = model(torch.ones(1, 4) * 1e-3)
+        loss.backward()
+        optimizer.step()
+        del loss
+"""
+    import subprocess
+    import sys
+
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+
+
+def test_hooks_that_somebody_cleared(tmp_path):
+    model, batch = fresh("mlp")
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with attach_hooks(model, tmp_path, every=1, on_error="raise"):
+        for module in model.modules():
+            module._forward_hooks.clear()
+        one_step(model, batch, "mlp", optimizer)
+        model[0].register_forward_hook(lambda *_: None)
+        one_step(model, batch, "mlp", optimizer)
+    assert load_run(tmp_path).steps.tolist()[-1] == 1
+
+
+def test_functions_after_functions_have_short_names(tmp_path):
+    class Chain(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Linear(4, 4)
+
+        def forward(self, x):
+            x = self.a(x)
+            for _ in range(30):
+                x = torch.tanh(x)
+            return x
+
+    _, _, run = train(Chain(), [torch.randn(8, 4)], tmp_path)
+    assert len(run.layers) == 31 == len(set(names(run))) and max(map(len, names(run))) < 30
+
+
+def test_a_parameter_handed_through_counts_once_in_an_accumulated_step(tmp_path):
+    class Position(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(4, 8))
+
+        def forward(self):
+            return self.weight
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.position, self.a = Position(), nn.Linear(8, 8)
+
+        def forward(self, x):
+            return self.a(x * self.position())
+
+    torch.manual_seed(0)
+    model, parts, squares = Net(), torch.randn(3, 4, 8), []
+    for part in parts:
+        weight = model.position.weight
+        squares.append(torch.autograd.grad(model(part).square().mean(), weight)[0].double().square())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with attach_hooks(model, tmp_path, every=1, on_error="raise"):
+        for part in parts:
+            model(part).square().mean().backward()
+        optimizer.step()
+    expected = torch.stack(squares).mean().sqrt().item()
+    assert load_run(tmp_path)["gradient/rms"].values[0, 0] == pytest.approx(expected, rel=1e-4)
+
+
+def test_unscaling_by_hand(tmp_path):
+    def outcome(scale, run):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+        with attach_hooks(model, run, every=1, on_error="raise"):
+            for _ in range(3):
+                optimizer.zero_grad()
+                scaler.scale(model(torch.randn(8, 4)).square().mean()).backward()
+                scaler.unscale_(optimizer)
+                optimizer.step()
+                scaler.update()
+        return load_run(run)
+
+    scaled, plain = outcome(1024.0, tmp_path / "scaled"), outcome(1.0, tmp_path / "plain")
+    for statistic in ("gradient/rms", "parameter/grad_rms", "parameter/grad_rms_before_clip"):
+        np.testing.assert_allclose(scaled[statistic].values, plain[statistic].values, rtol=1e-5)
+
+
+def test_a_hook_of_the_users_that_raises_on_the_root(tmp_path):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    x = torch.randn(8, 4)
+    expected = model[0](x).double().square().mean().sqrt().item()
+    with attach_hooks(model, tmp_path, every=1, on_error="raise"):
+
+        def fails(*_):
+            raise RuntimeError("mine")
+
+        handle = model.register_forward_hook(fails)
+        with pytest.raises(RuntimeError, match="mine"):
+            model(x * 1e3)
+        handle.remove()
+        model(x).mean().backward()
+        optimizer.step()
+    assert load_run(tmp_path)["activation/rms"].values[0, 0] == pytest.approx(expected, rel=1e-5)
+
+
+def test_optimizers_inside_backward_are_not_looked_up_again_and_again(tmp_path, monkeypatch):
+    from torchvitals.parameters import Parameters
+
+    calls = []
+    for name in ("trainable", "trainable_outside", "are_current", "look_up"):
+        real = getattr(Parameters, name)
+        monkeypatch.setattr(Parameters, name, lambda self, *a, real=real: (calls.append(1), real(self, *a))[1])
+    model = nn.Sequential(*(nn.Linear(4, 4) for _ in range(30)))
+    for p in model.parameters():
+        own = torch.optim.SGD([p], lr=0.01)
+        p.register_post_accumulate_grad_hook(lambda p, own=own: own.step())
+    with attach_hooks(model, tmp_path, every=1000) as vitals:
+        for _ in range(2):
+            model(torch.randn(2, 4)).mean().backward()
+        calls.clear()
+        for _ in range(5):
+            model(torch.randn(2, 4)).mean().backward()
+        assert vitals.step == 7
+    assert len(calls) <= 5
+
+
+def test_two_threads_each_with_its_scaler(tmp_path):
+    def work(name, enabled, seen):
+        torch.manual_seed(0)
+        model = nn.Linear(4, 2)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+        scaler = torch.amp.GradScaler("cpu", init_scale=2.0**16, enabled=enabled)
+        with attach_hooks(model, tmp_path / name, every=1, on_error="raise") as vitals:
+            for _ in range(30):
+                optimizer.zero_grad()
+                scaler.scale(model(torch.ones(3, 4)).mean()).backward()
+                scaler.step(optimizer)
+                scaler.update()
+            seen.append(vitals.step)
+
+    steps: list[int] = []
+    threads = [threading.Thread(target=work, args=(n, n == "a", steps)) for n in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert steps == [30, 30]
+    for name in "ab":
+        np.testing.assert_allclose(load_run(tmp_path / name)["gradient/rms"].values, 1 / 6, rtol=1e-5)

@@ -615,7 +615,9 @@ def test_replicas_in_threads(overlapping, tmp_path):
     assert [layer.name for layer in parallel.layers] == ROWS
     for statistic in single.statistics:
         # Of replicas at the same time one is recorded.
-        if statistic.startswith("parameter/") or not overlapping:
+        if statistic == "activation/example_std":  # other pairs of examples are compared
+            np.testing.assert_allclose(parallel[statistic].values, single[statistic].values, rtol=1)
+        elif statistic.startswith("parameter/") or not overlapping:
             near = {"rtol": 1e-3, "atol": 1e-6}
             np.testing.assert_allclose(parallel[statistic].values, single[statistic].values, **near, err_msg=statistic)
         elif "underflow" not in statistic and "saturated" not in statistic:

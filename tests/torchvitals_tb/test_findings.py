@@ -37,7 +37,7 @@ def test_json_both_ways() -> None:
 
 def test_a_diagnosis_is_a_sequence_of_its_findings() -> None:
     diagnosis = Diagnosis("run", (finding(severity="info"), finding(severity="critical"), finding()))
-    assert len(diagnosis) == 3 and list(diagnosis)[0] is diagnosis[0] and diagnosis[1:] == diagnosis.findings[1:]
+    assert len(diagnosis) == 3 and next(iter(diagnosis)) is diagnosis[0] and diagnosis[1:] == diagnosis.findings[1:]
     assert diagnosis.severity == "critical" and Diagnosis("run").severity is None and not Diagnosis("run")
 
 

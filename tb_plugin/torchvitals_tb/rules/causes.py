@@ -9,14 +9,19 @@ from typing import Final
 from torchvitals_tb.findings import SEVERITIES, Finding
 
 _EXPLAINS: Final[dict[str, frozenset[str]]] = {
-    "non-finite": frozenset(("exploding-gradient", "collapsed-output", "dead-units", "gradient-underflow", "no-gradient")),
+    "non-finite": frozenset(
+        ("exploding-gradient", "collapsed-output", "dead-units", "gradient-underflow", "no-gradient")
+    ),
     "update-too-large": frozenset(
         ("non-finite", "dead-units", "dormant-units", "saturated-units", "exploding-gradient", "collapsed-output",
          "vanishing-gradient", "gradient-underflow", "no-gradient")
     ),
-    "exploding-gradient": frozenset(("non-finite", "update-too-large", "gradient-clipping", "dead-units", "saturated-units")),
+    "exploding-gradient": frozenset(
+        ("non-finite", "update-too-large", "gradient-clipping", "dead-units", "saturated-units")
+    ),
     "poor-initialization": frozenset(
-        ("vanishing-gradient", "exploding-gradient", "saturated-units", "collapsed-output", "dormant-units", "dead-units",
+        ("vanishing-gradient", "exploding-gradient", "saturated-units", "collapsed-output", "dormant-units",
+         "dead-units",
          "gradient-underflow", "update-too-large", "update-too-small", "no-gradient", "non-finite", "gradient-clipping")
     ),
     "dead-units": frozenset(("vanishing-gradient", "no-gradient", "collapsed-output", "dormant-units", "dead-units",

@@ -25,9 +25,9 @@ def vanishing_gradient(view: View) -> Iterator[Finding]:
     """Does the gradient fall by orders of magnitude from the output to the input, and do the early layers starve?
 
     Condition: the largest gradient norm (of an example's output) among the first third of the layers is less than
-    1e-4 of the median among the last third, on most steps from some step on. A warning only if the early weights starve:
-    they change less than a hundredth as much, relative to their size, as the late ones, or, with an optimizer that does
-    not care for the gradient's size, the gradient is below its epsilon.
+    1e-4 of the median among the last third, on most steps from some step on. A warning only if the early weights
+    starve: they change less than a hundredth as much, relative to their size, as the late ones, or, with an optimizer
+    that does not care for the gradient's size, the gradient is below its epsilon.
 
     Reads wrong: the largest of the early layers is taken so that zero-initialised residual branches, whose inner
     layers have no gradient yet, do not count; with skip connections all layers have to starve. Steps with a gradient
@@ -277,8 +277,8 @@ def no_gradient(view: View) -> Iterator[Finding]:
     Condition: trainable, and on at least three sampled steps and on all of them no gradient, or one that is zero
     in every element.
 
-    Reads wrong: on the first steps a zero-initialised layer behind it gives exactly zero; with three steps it has moved.
-    A branch that is taken rarely may not have been sampled yet.
+    Reads wrong: on the first steps a zero-initialised layer behind it gives exactly zero; with three steps it has
+    moved. A branch that is taken rarely may not have been sampled yet.
 
     Source: the definition.
     """
@@ -304,7 +304,9 @@ def no_gradient(view: View) -> Iterator[Finding]:
     everything = len(whole) == len({p.layer for p in view.parameters if p.trainable})
     if cut:
         said = f"{listed(cut)} ran but got no gradient on any of {int(measured.sum())} sampled steps"
-        remedy = f"Look behind {cut[0]} for .detach(), .data, .item(), torch.no_grad() or an output that the loss does not use."
+        remedy = (
+            f"Look behind {cut[0]} for .detach(), .item(), torch.no_grad() or an output that the loss does not use."
+        )
     else:
         said = f"{listed(unused)} never ran"
         remedy = "Call it in the forward, or remove it; if its forward is called directly, call the module itself."
@@ -345,15 +347,13 @@ def _starving(view: View, early: list[int], late: list[int], at: NDArray[Any]) -
     last = [view.weight_of[r] for r in late]
     moved, usual = float(median(updates[at][:, first])), float(median(updates[at][:, last]))
     gradient = float(median(sizes[at][:, first]))
-    if view.adaptive:
-        starved = gradient < _EPSILON or not moved > 1e-2 * usual
-    else:
-        starved = not moved > 1e-2 * usual
+    starved = not moved > 1e-2 * usual or (view.adaptive and gradient < _EPSILON)
     if starved:
         return True, f"a step changes the first weights by {number(moved)} of their size, the last by {number(usual)}"
     return (
         False,
-        f"{listed(sorted(set(view.optimizers))) or 'the optimizer'} makes up for it ({number(moved)} a step in the first layers)",
+        f"{listed(sorted(set(view.optimizers))) or 'the optimizer'} makes up for it ({number(moved)} a "
+        "step in the first layers)",
     )
 
 

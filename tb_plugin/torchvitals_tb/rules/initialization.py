@@ -22,9 +22,9 @@ _UNLIKE = 30.0
 def poor_initialization(view: View) -> Iterator[Finding]:
     """At the first steps, does the signal or the gradient change its scale from layer to layer? Are units all alike?
 
-    Condition: (alike) all elements of a weight matrix have the same magnitude, or it stays zero; (scale) over the layers
-    with weights the rms of the output changes by more than 1,000 times, or the gradient's norm by more than 1e5, and it
-    does so evenly: the trend over the depth explains most of it, and the weights explain the trend; (size) half of
+    Condition: (alike) all elements of a weight matrix have the same magnitude, or it stays zero; (scale) over the
+    layers with weights the rms of the output changes by more than 1,000 times, or the gradient's norm by more than
+    1e5, and it does so evenly: the trend over the depth explains most of it, and the weights explain the trend; (size) half of
     all weights are more than 5 times what keeps the scale, or single ones 30 times larger or smaller than the others.
 
     Reads wrong: a zero-initialised last layer or branch is zero on the first step only. Normalisation takes the scale
@@ -70,7 +70,8 @@ def _alike(view: View) -> Iterator[Finding]:
             f"All weights of {listed(names)} have {what} at the start"
             + (", and no gradient changes them." if idle else "."),
             "Units that begin alike get the same gradient and stay alike: the layer is as good as one unit.",
-            f"Use the default, or nn.init.kaiming_normal_({names[0]}.weight, nonlinearity='relu'); zeros are for biases "
+            f"Use the default, or nn.init.kaiming_normal_({names[0]}.weight, nonlinearity='relu'); zeros are "
+            "for biases "
             "and for the last layer of a residual branch.",
             (view.evidence("parameter/rms", "Size of the weights.", weights, slice(0, 10)),),
         )
@@ -112,7 +113,7 @@ def _scale(view: View) -> list[Finding]:
             f"{number(float(values[known[-1]]))} in {view.names[known[-1]]})." ,
             "Over the depth this multiplies up: the signal or the gradient is lost, or drowns everything else.",
             wanted + ", or put nn.LayerNorm / nn.BatchNorm between them.",
-            (view.evidence("activation/rms" if what == "signal" else "gradient/rms", f"The {what} over the depth.", known,
+            (view.evidence("activation/rms" if what == "signal" else "gradient/rms", f"The {what} over depth.", known,
                            early),
              view.evidence("parameter/rms", "Weights, and what keeps the scale.", fits, slice(0, 1),
                            [view.kept(p) for p in fits])),
@@ -177,6 +178,7 @@ def _wanted(view: View, rows: list[int]) -> str:
     off = float(median(size / kept))
     kind = "kaiming_normal_" if view.gain == 2.0 else "xavier_normal_"
     return (
-        f"The weights are {number(off)} times what keeps the scale ({number(float(median(kept)))} here): initialise them "
+        f"The weights are {number(off)} times what keeps the scale ({number(float(median(kept)))} here): "
+        "initialise them "
         f"with nn.init.{kind}(layer.weight)"
     )

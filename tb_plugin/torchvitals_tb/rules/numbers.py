@@ -129,7 +129,8 @@ def _backward(view: View, t: int, last: int, lasting: bool) -> Finding:
         said = f"the gradient of the parameters of {names[0]}"
         shown = view.evidence("parameter/grad_abs_max", "Largest gradient.", broken[-1:], slice(max(0, t - 20), t + 3))
     remedy = (
-        "Outputs are finite, so look at the loss: log(0), a division by a sum that can be zero, sqrt at zero. Use losses "
+        "Outputs are finite, so look at the loss: log(0), a division by a sum that can be zero, sqrt at "
+        "zero. Use losses "
         "on logits (torch.nn.CrossEntropyLoss, BCEWithLogitsLoss) or clamp the argument: torch.log(p.clamp(min=1e-8))."
         if nearest
         else f"Its backward divides by zero or overflows: look at sqrt, norm, log or division right after {names[0]} "
@@ -149,7 +150,7 @@ def _backward(view: View, t: int, last: int, lasting: bool) -> Finding:
 
 
 def _all_lost(view: View) -> Finding | None:
-    """Every gradient is zero in a narrow format, from the output on: the loss's gradient is below its smallest number."""
+    """Every gradient is zero, in a narrow format: the loss's own is below its smallest number."""
     gradient = view.sound("gradient/rms")
     narrow = [r for r, layer in enumerate(view.layers) if layer.dtype in ("float16", "float8_e4m3fn", "float8_e5m2")]
     known = np.isfinite(gradient).any(axis=1)
@@ -206,7 +207,8 @@ def gradient_underflow(view: View) -> Iterator[Finding]:
         f"{percent(float(np.nanmedian(share[:, worst])))} of the gradient of {view.names[worst]} is below the smallest "
         f"normal number of its format ({len(bad)} of {len(view.layers)} layers concerned).",
         "What becomes zero trains nothing, and what is nearly zero has lost most of its digits.",
-        "Raise the loss scale (GradScaler's growth), or use bfloat16: torch.autocast(device_type, dtype=torch.bfloat16)."
+        "Raise the loss scale (GradScaler's growth), or use bfloat16: torch.autocast(device_type, "
+        "dtype=torch.bfloat16)."
         if scaled
         else "Use torch.amp.GradScaler around the backward, or bfloat16 instead of float16.",
         (view.evidence("gradient/underflow_fraction", "Share of gradients that the format cannot hold.", bad),),

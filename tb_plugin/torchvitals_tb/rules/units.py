@@ -85,7 +85,7 @@ def dead_units(view: View) -> Iterator[Finding]:
             (
                 f"Initialise {before} with a zero bias and nn.init.kaiming_normal_, and normalise its input"
                 if born > 0.5 * dead.sum()
-                else f"Lower the learning rate (a tenth first, with warm-up) and reinitialise the dead units of {before}"
+                else f"Lower the learning rate (a tenth first, with warm-up), reinitialise the dead units of {before}"
             )
             + f"; or replace {function} by nn.LeakyReLU(0.01) or nn.GELU(), which never stop the gradient.",
             (view.evidence("activation/dead_fraction", "Share of units silent on each sampled step.", [r]),),
@@ -122,7 +122,8 @@ def dormant_units(view: View) -> Iterator[Finding]:
             (view.names[r],),
             int(view.steps[bad[0]]),
             int(view.steps[bad[-1]]),
-            f"{percent(value)} of the {view.layers[r].units} units of {view.names[r]} have at most 2.5 % of the layer's "
+            f"{percent(value)} of the {view.layers[r].units} units of {view.names[r]} have at most 2.5 % of "
+            "the layer's "
             "mean magnitude.",
             "They take part in nothing: the layer works with the rest of its width.",
             "Lower the learning rate or the weight decay, put a normalisation before it, or make the layer narrower.",
@@ -163,10 +164,12 @@ def saturated_units(view: View) -> Iterator[Finding]:
             (name, view.names[behind[-1]]),
             int(view.steps[bad[0]]),
             int(view.steps[bad[-1]]),
-            f"{percent(float(median(share[bad, r])))} of the outputs of {name} are at the limits of {function} (its input "
+            f"{percent(float(median(share[bad, r])))} of the outputs of {name} are at the limits of "
+            f"{function} (its input "
             f"has an rms of {size:.3g}), and {percent(passed)} of the gradient passes.",
             "At its limits the function is flat: what is before it learns hardly anything.",
-            f"Make the weights of {view.names[behind[-1]]} smaller (nn.init.xavier_normal_), normalise the input, or put "
+            f"Make the weights of {view.names[behind[-1]]} smaller (nn.init.xavier_normal_), normalise the "
+            "input, or put "
             "nn.LayerNorm before it; lower the learning rate if it began during training.",
             (view.evidence("activation/saturated_fraction", "Share of outputs at the limits.", [r]),),
         )
@@ -217,7 +220,8 @@ def collapsed_output(view: View) -> Iterator[Finding]:
             + f" from step {view.steps[since]} on"
             + (f", and with it {listed(after)}." if after else "."),
             "What comes after it cannot tell one example from another.",
-            f"Look at the weights of {view.names[r]}: near zero they were initialised or decayed away (check weight decay "
+            f"Look at the weights of {view.names[r]}: near zero they were initialised or decayed away (check "
+            "weight decay "
             "and the scale of a normalisation); with large inputs or a dead activation before it, mend that first.",
             (view.evidence("activation/example_std", "How far the output varies from example to example.",
                            [*view.feeders[r][-1:], r]),),

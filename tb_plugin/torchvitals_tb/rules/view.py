@@ -214,8 +214,11 @@ class View:
         """
         chosen = [int(r) for r in rows][:_SHOWN_ROWS]
         index = np.arange(len(self.steps))[slice(None) if steps is None else steps]
-        if len(index) > _SHOWN_STEPS:
-            index = index[np.unique(np.linspace(0, len(index) - 1, _SHOWN_STEPS).astype(int))]
+        if len(index) > _SHOWN_STEPS and chosen:
+            # Of every few steps the one with the largest value of the first row: a peak must not be lost.
+            size = np.nan_to_num(np.abs(self[statistic][index, chosen[0]]), nan=-1, posinf=np.inf)
+            parts = np.array_split(np.arange(len(index)), _SHOWN_STEPS)
+            index = index[[int(part[np.argmax(size[part])]) for part in parts]]
         table = self[statistic][index][:, chosen]
         of = self.parameters if statistic.startswith("parameter/") else self.layers
         return Evidence(

@@ -25,7 +25,8 @@ def poor_initialization(view: View) -> Iterator[Finding]:
     Condition: (alike) all elements of a weight matrix have the same magnitude, or it stays zero; (scale) over the
     layers with weights the rms of the output changes by more than 1,000 times, or the gradient's norm by more than
     1e5, and it does so evenly: the trend over the depth explains most of it, and the weights explain the trend; (size)
-    half of all weights are more than 5 times what keeps the scale, or single ones 30 times larger or smaller than the others.
+    half of all weights are more than 5 times what keeps the scale, or single ones 30 times larger or smaller than the
+    others.
 
     Reads wrong: a zero-initialised last layer or branch is zero on the first step only. Normalisation takes the scale
     of what is before it away, and is part of the numbers compared.

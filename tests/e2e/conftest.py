@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Page, Request
 from torch import nn
 
-from tests.e2e.browser import FLAGS, installed
 from torchvitals.demo import NETWORKS, train
 
 STEPS = 260  # by then nothing in the killed network changes any more
@@ -83,16 +82,6 @@ def tensorboard(request: pytest.FixtureRequest, demo: Demo) -> Iterator[TensorBo
     server.wait_for({network.name: STEPS - 1 for network in NETWORKS})
     yield server
     server.stop()
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    path = installed()
-    assert path, "no Chromium or Chrome: run tests/e2e/browser.py for what to do"
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS, chromium_sandbox=False)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

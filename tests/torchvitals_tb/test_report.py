@@ -12,9 +12,8 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.browser import FLAGS, installed
 from tests.synthetic import EventFile, Written, write_run
 from tests.torchvitals_tb.attempts import Attempt, layer, manifest
 from torchvitals_tb import cli, load_run, query
@@ -155,16 +154,6 @@ def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments:
 
 
 # In a browser ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = installed()
-    assert path, "no Chromium or Chrome: run tests/e2e/browser.py for what to do"
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS, chromium_sandbox=False)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

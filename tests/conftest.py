@@ -1,0 +1,26 @@
+"""What tests of several folders share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.browser import FLAGS, installed
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One browser for all: Playwright runs only once in a process."""
+    from playwright.sync_api import sync_playwright
+
+    path = installed()
+    assert path, "no Chromium or Chrome: run tests/e2e/browser.py for what to do"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS, chromium_sandbox=False)
+        yield chromium
+        chromium.close()

@@ -26,6 +26,10 @@ class Cache:
         self._lock = threading.Lock()
         self._making = threading.Lock()
 
+    def __contains__(self, key: Hashable) -> bool:
+        with self._lock:
+            return key in self._entries
+
     def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """What is kept under ``key``, or else the result of ``make``, which runs unlocked and may run twice."""
         with self._lock:
@@ -36,9 +40,7 @@ class Cache:
 
     def get_once(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """The same for what takes long to make: one ``make`` at a time, never a second one for what is being made."""
-        with self._lock:
-            known = key in self._entries
-        if known:  # not behind another one that is being made
+        if key in self:  # not behind another one that is being made
             return self.get(key, make)
         with self._making:
             return self.get(key, make)

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from torchvitals_tb.errors import printable
 from torchvitals_tb.findings import Check, Diagnosis, Finding
+from torchvitals_tb.words import end_of, listed
 
 WIDEST: Final = 100
 """Longer lines are hard to read, however wide the terminal is."""
@@ -96,14 +97,7 @@ def _when(finding: Finding, steps: tuple[int, int] | None) -> str:
 
 
 def _names(names: tuple[str, ...]) -> str:
-    shown = [_end(name or "the model") for name in names[:_SHOWN]]
-    more = len(names) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")
-
-
-def _end(name: str) -> str:
-    """The end of a long name tells layers apart."""
-    return name if len(name) <= _NAME else "…" + name[1 - _NAME :]
+    return listed([end_of(name or "the model", _NAME) for name in names], _SHOWN)
 
 
 def _checked(diagnosis: Diagnosis) -> Iterator[tuple[str, str]]:

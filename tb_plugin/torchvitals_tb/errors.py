@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from torchvitals_tb.words import listed
+
 _LONGEST = 120  # names come from files; a sentence stays a sentence
 
 
@@ -35,9 +37,8 @@ def closest(name: str, known: Iterable[str]) -> str | None:
 
 
 def listing(names: list[str], most: int = 8) -> str:
-    """The first names, and how many more there are."""
-    more = len(names) - most
-    return ", ".join(quoted(name) for name in names[:most]) + (f" and {more} more" if more > 0 else "")
+    """The first names in quotes, and how many more there are."""
+    return listed([quoted(name) for name in names], most)
 
 
 def quoted(name: str) -> str:

@@ -5,21 +5,28 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import cached_property
+from itertools import islice
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_BLOB_SEQUENCE, DATA_CLASS_TENSOR
 
 from torchvitals_tb.errors import TorchvitalsError, listing, quoted
-from torchvitals_tb.eventfile import Contents, Place, decode_tensor, scan
+from torchvitals_tb.eventfile import Contents, Place, decode_tensor, decode_tensors, scan
+from torchvitals_tb.scalars import MOST_BELOW
 from torchvitals_tb.schema import MANIFEST_TAG, PLUGIN_NAME
-from torchvitals_tb.series import counted
-from torchvitals_tb.sources import Blobs, T, Tag, Tensors
+from torchvitals_tb.sources import Blobs, Scalar, ScalarTag, T, Tag, Tensors
+from torchvitals_tb.stock import read_scalars
+from torchvitals_tb.words import counted
 
 _HEAD: Final = 64 << 20  # the manifest is written on the first sampled step: further in there is no first trace of us
+_WORTH_THREADS: Final = 16  # blobs
 
 
 class FileSource:
@@ -28,13 +35,15 @@ class FileSource:
     Args:
         paths: event files.
         name: of the run.
+        folder: the run's directory, below which runs without data of ours count as parts of it.
 
     Raises:
         TorchvitalsError: a file cannot be opened.
     """
 
-    def __init__(self, paths: list[Path], name: str) -> None:
+    def __init__(self, paths: list[Path], name: str, folder: Path | None = None) -> None:
         self.name = name
+        self._folder = folder
         self.notes: list[str] = []
         self._maps = [_map(path) for path in paths]
         self._places: dict[str, list[tuple[int, Place]]] = {}
@@ -61,35 +70,47 @@ class FileSource:
         return self._blobs
 
     def read(self, tag: str) -> Tensors:
-        steps, walls, values = [], [], []
-        broken = 0
-        for i, place in self._places[tag]:
-            try:
-                values.append(decode_tensor(self._maps[i][place.start : place.stop]))
-            except ValueError:
-                broken += 1
-                continue
-            steps.append(place.step)
-            walls.append(place.wall)
-        if broken:
-            self.notes.append(f"{counted(broken, 'broken record')} of {quoted(tag)} left out")
-        return Tensors(np.array(steps, dtype=np.int64), np.array(walls, dtype=np.float64), values)
+        places = self._places[tag]
+        steps, walls = _columns(places)
+        values, broken = decode_tensors((self._maps[i], place.start, place.stop) for i, place in places)
+        if broken.any():
+            self.notes.append(f"{counted(int(broken.sum()), 'broken record')} of {quoted(tag)} left out")
+        return Tensors(steps[~broken], walls[~broken], values)
 
     def references(self, tag: str) -> Blobs:
-        places = self._places[tag]
-        steps = np.array([place.step for _, place in places], dtype=np.int64)
-        return Blobs(steps, np.array([place.wall for _, place in places], dtype=np.float64), places)
+        return Blobs(*_columns(self._places[tag]), self._places[tag])
 
     def load(self, keys: Sequence[Any], decode: Callable[[bytes], T]) -> list[T | None]:
-        out: list[T | None] = []
-        for i, place in keys:
-            value = None
+        def one(key: tuple[int, Place]) -> T | None:
+            i, place = key
             with suppress(ValueError, MemoryError):
                 content = decode_tensor(self._maps[i][place.start : place.stop])
                 if isinstance(content, list) and len(content) == 1:
-                    value = decode(content[0])
-            out.append(value)
-        return out
+                    return decode(content[0])
+            return None
+
+        if len(keys) < _WORTH_THREADS:
+            return [one(key) for key in keys]
+        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:  # zlib lets the others run
+            return list(pool.map(one, keys))
+
+    def scalars(self) -> Sequence[ScalarTag]:
+        return list(self._scalars)
+
+    def read_scalar(self, which: ScalarTag) -> Scalar:
+        return self._scalars[which]
+
+    @cached_property
+    def _scalars(self) -> dict[ScalarTag, Scalar]:
+        found = {ScalarTag("", tag): scalar for tag, scalar in read_scalars(self._maps).items()}
+        for below, folder in _below(self._folder) if self._folder else ():
+            try:
+                maps = [_map(path) for path in _event_files(folder)]
+            except TorchvitalsError as error:
+                self.notes.append(f"{error}; its scalars are left out")
+                continue
+            found |= {ScalarTag(below, tag): scalar for tag, scalar in read_scalars(maps).items()}
+        return found
 
     def _note(self, path: Path, found: Contents) -> None:
         if found.broken:
@@ -115,7 +136,8 @@ def open_run(path: str | os.PathLike[str]) -> FileSource:
         raise TorchvitalsError(f"there is no file or directory {quoted(str(path))}")
     files = [path] if path.is_file() else _event_files(path)
     if files:
-        source = FileSource(files, path.parent.name if path.is_file() else path.resolve().name)
+        single = path.is_file()
+        source = FileSource(files, path.parent.name if single else path.resolve().name, None if single else path)
         if source.tensors():
             return source
     where = quoted(str(path))
@@ -134,11 +156,18 @@ def find_runs(logdir: str | os.PathLike[str]) -> dict[str, Path]:
     return {f.relative_to(logdir).as_posix(): f for f in _folders(Path(logdir)) if _has_records(f)}
 
 
-def _folders(top: Path) -> Iterator[Path]:
+def _below(top: Path) -> Iterator[tuple[str, Path]]:
+    """Directories below a run with event files and nothing of ours, and their paths from it."""
+    others = (f for f in _folders(top, lambda f: f != top and _has_records(f)) if f != top and _event_files(f))
+    return ((f.relative_to(top).as_posix(), f) for f in islice(others, MOST_BELOW))
+
+
+def _folders(top: Path, closed: Callable[[Path], bool] = lambda folder: False) -> Iterator[Path]:
+    """The directory and all below it, but for those that are ``closed`` and what is in them."""
     seen: set[str] = set()
     for folder, below, _ in os.walk(top, followlinks=True):
         real = os.path.realpath(folder)
-        if real in seen:  # a link that leads back up
+        if real in seen or closed(Path(folder)):  # a link that leads back up
             below.clear()
             continue
         seen.add(real)
@@ -157,6 +186,11 @@ def _has_records(folder: Path) -> bool:
     with suppress(TorchvitalsError):
         return any(_map(path).find(MANIFEST_TAG.encode(), 0, _HEAD) >= 0 for path in _event_files(folder))
     return False
+
+
+def _columns(places: Sequence[tuple[int, Place]]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    steps = np.array([place.step for _, place in places], dtype=np.int64)
+    return steps, np.array([place.wall for _, place in places], dtype=np.float64)
 
 
 def _map(path: Path) -> bytes | mmap:

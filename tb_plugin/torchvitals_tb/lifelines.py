@@ -7,14 +7,20 @@ so how long a silence must be before a unit is called dead is a choice of how ra
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from torchvitals_tb.packing import MAGNITUDE_LEVELS, Units
+from torchvitals_tb.packing import MAGNITUDE_LEVELS, Fired, Units
 from torchvitals_tb.schema import DORMANT_TAU, Layer
+
+if TYPE_CHECKING:
+    from torchvitals_tb.reader import Run
+
+Levels = NDArray[np.uint8]
+Starts = NDArray[np.int64]
 
 MIN_OBSERVATIONS: Final = 2000
 """A dead unit was silent for at least as many values: it fires on fewer than 0.15 % of them."""
@@ -43,13 +49,16 @@ class Lives(NamedTuple):
     """[U] with hardly any of its layer's magnitude in the last record in which that ran."""
 
 
-def follow(records: Sequence[Units], window: NDArray[np.float64]) -> Lives:
+def follow(
+    records: Sequence[Fired], window: NDArray[np.float64], magnitude: Callable[[int], tuple[Levels, Starts]]
+) -> Lives:
     """The units of the last record through all records.
 
     Args:
         records: in order, with the same rows each. Where a row has another number of units than in the last record,
             its model was another one: it then counts as not run.
         window: [rows] observations a unit must have been silent for to be dead.
+        magnitude: of a record, by its place, the levels of magnitude and where in them each row starts.
     """
     rows = len(window)
     starts = records[-1].starts if records else np.zeros(rows + 1, dtype=np.int64)
@@ -63,34 +72,47 @@ def follow(records: Sequence[Units], window: NDArray[np.float64]) -> Lives:
         ran = (np.diff(record.starts) == units) & (units > 0) & (record.observations > 0)
         observations[r, ran] = record.observations[ran]
         silent[r, ran] = record.silent[ran] / units[ran]
-        fired = _aligned(record.firing, record.starts, starts)[quiet] > 0
-        last_fired[quiet[fired]] = r
-        quiet = quiet[~fired]
+        if len(quiet):
+            fired = _aligned(record.flags(), record.starts, starts)[quiet]
+            last_fired[quiet[fired]] = r
+            quiet = quiet[~fired]
     seen = np.concatenate([np.zeros((1, rows)), np.cumsum(observations, axis=0)])
     silence = seen[-1, row] - seen[last_fired + 1, row]
     low = np.zeros(len(row), dtype=bool)
     for r, of_row in _last_ran(observations):
-        low |= of_row[row] & _LOW[_aligned(records[r].magnitude, records[r].starts, starts)]
+        low |= of_row[row] & _LOW[_aligned(*magnitude(r), starts)]
     return Lives(units, row, observations, silent, last_fired, silence >= window[row], low)
+
+
+def of_run(run: Run, since: int | None = None) -> tuple[NDArray[np.int64], Lives]:
+    """The units of all layers.
+
+    Args:
+        run: the run.
+        since: look only at records closed on this step or later.
+
+    Returns:
+        The steps [R] on which records were closed, and what became of the units over them.
+    """
+    found = [(step, record) for step, record in run.fired if since is None or step >= since]
+    steps = np.array([step for step, _ in found], dtype=np.int64)
+
+    def magnitude(r: int) -> tuple[Levels, Starts]:
+        record = run.units[int(np.searchsorted(run.units.steps, steps[r]))]
+        return record.magnitude, record.starts
+
+    return steps, follow([record for _, record in found], window(run.layers), magnitude)
+
+
+def of_layer(records: Sequence[Units], layer: Layer) -> Lives:
+    """The units of one layer, from the records of its row alone."""
+    fired = [Fired(r.starts, r.observations, r.silent, np.packbits(r.firing > 0)) for r in records]
+    return follow(fired, window([layer]), lambda r: (records[r].magnitude, records[r].starts))
 
 
 def window(layers: Sequence[Layer]) -> NDArray[np.float64]:
     """[rows] observations in which a unit of each layer must be silent to be dead."""
     return np.array([max(MIN_OBSERVATIONS, MIN_EXAMPLES * _positions(layer)) for layer in layers], dtype=np.float64)
-
-
-def only(record: Units, row: int) -> Units:
-    """The record with one of its rows."""
-    start, stop = record.starts[row : row + 2]
-    one = slice(row, row + 1)
-    return Units(
-        np.array([0, stop - start]),
-        record.observations[one],
-        record.scale[one],
-        record.firing[start:stop],
-        record.magnitude[start:stop],
-        record.silent[one],
-    )
 
 
 def _positions(layer: Layer) -> float:
@@ -99,13 +121,13 @@ def _positions(layer: Layer) -> float:
     return min(math.prod(layer.shape) // max(1, examples * (layer.units or 1)), 10**12)
 
 
-def _aligned(levels: NDArray[np.uint8], starts: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.uint8]:
+def _aligned(levels: NDArray[Any], starts: Starts, wanted: Starts) -> NDArray[Any]:
     """The levels of a record in the layout of another one; 0 for rows whose number of units differs."""
     if np.array_equal(starts, wanted):
         return levels
     lengths, widths = np.diff(starts), np.diff(wanted)
     same = lengths == widths
-    out = np.zeros(wanted[-1], dtype=np.uint8)
+    out = np.zeros(wanted[-1], dtype=levels.dtype)
     out[np.repeat(same, widths)] = levels[np.repeat(same, lengths)]
     return out
 

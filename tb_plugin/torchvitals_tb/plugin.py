@@ -17,6 +17,7 @@ from werkzeug import wrappers
 from torchvitals_tb import query
 from torchvitals_tb.cache import Cache
 from torchvitals_tb.errors import TorchvitalsError, UnknownNameError, quoted
+from torchvitals_tb.freed import free_at_once
 from torchvitals_tb.packing import pack
 from torchvitals_tb.provider import Reader
 from torchvitals_tb.reader import Run
@@ -47,6 +48,7 @@ class TorchvitalsPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # TensorBo
         self._samples_kept = int((context.sampling_hints or {}).get(PLUGIN_NAME) or 0)
         self._diagnoses = Cache(_DIAGNOSES)
         self._files = find(STATIC)
+        free_at_once()
 
     def get_plugin_apps(self) -> dict[str, Callable[..., Any]]:
         routes = {
@@ -54,8 +56,10 @@ class TorchvitalsPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # TensorBo
             "/manifest": self._manifest_route,
             "/diagnosis": self._diagnosis_route,
             "/statistic": self._statistic_route,
+            "/scalars": self._scalars_route,
             "/dead": self._dead_route,
             "/units": self._units_route,
+            "/histograms": self._histograms_route,
         }
         apps = {path: _app(route) for path, route in routes.items()}
         files = {f"/static/{name}": _app(partial(_static_route, file)) for name, file in self._files.items()}
@@ -104,6 +108,13 @@ class TorchvitalsPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # TensorBo
         run, name, since = _text(request, "run"), _text(request, "name"), _step(request, "since")
         return _container(request, self.statistic_impl(*_where(request), run, name, since))
 
+    def scalars_impl(self, ctx: Any, experiment: str, run: str, name: str | None) -> bytes:
+        return pack(*query.scalars(self._run(ctx, experiment, run), name))
+
+    def _scalars_route(self, request: Request) -> Response:
+        run, name = _text(request, "run"), request.args.get("name")
+        return _container(request, self.scalars_impl(*_where(request), run, name))
+
     def dead_impl(self, ctx: Any, experiment: str, run: str) -> bytes:
         return pack(*query.dead(self._run(ctx, experiment, run)))
 
@@ -116,6 +127,21 @@ class TorchvitalsPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # TensorBo
     def _units_route(self, request: Request) -> Response:
         run, layer = _text(request, "run"), _text(request, "layer")
         return _container(request, self.units_impl(*_where(request), run, layer))
+
+    def histograms_impl(
+        self, ctx: Any, experiment: str, run: str, kind: str, row: str | None, step: int | None, most: int | None
+    ) -> bytes:
+        found = self._run(ctx, experiment, run)
+        if row is None:
+            return pack(*query.histograms_at_step(found, kind, step))
+        return pack(*query.histograms_of_row(found, kind, row, most))
+
+    def _histograms_route(self, request: Request) -> Response:
+        run, kind, row = _text(request, "run"), _text(request, "kind"), request.args.get("row")
+        step, most = _step(request, "step"), _whole(request, "most", "a number of records")
+        if most is not None and most < 1:
+            raise BadRequestError(f"the parameter 'most' is {most}, expected at least 1")
+        return _container(request, self.histograms_impl(*_where(request), run, kind, row, step, most))
 
     def _run(self, ctx: Any, experiment: str, name: str) -> Run:
         return self._reader.run(name, ctx, experiment)
@@ -165,16 +191,20 @@ def _text(request: Request, name: str) -> str:
 
 
 def _step(request: Request, name: str) -> int | None:
+    return _whole(request, name, "a step")
+
+
+def _whole(request: Request, name: str, expected: str) -> int | None:
     value = request.args.get(name)
     if value is None:
         return None
     try:
-        step = int(value)
+        number = int(value)
     except ValueError:
-        step = 1 << 63
-    if not -(1 << 63) <= step < 1 << 63:
-        raise BadRequestError(f"the parameter {quoted(name)} is {quoted(value)}, expected a step")
-    return step
+        number = 1 << 63
+    if not -(1 << 63) <= number < 1 << 63:
+        raise BadRequestError(f"the parameter {quoted(name)} is {quoted(value)}, expected {expected}")
+    return number
 
 
 def _json_text(payload: query.Header) -> str:

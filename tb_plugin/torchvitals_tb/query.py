@@ -5,7 +5,7 @@ Each gives the header and the arrays of an answer, as ``http_api.md`` describes 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torchvitals_tb import lifelines, packing, schema
 from torchvitals_tb.diagnosis import examine
 from torchvitals_tb.errors import quoted, unknown
-from torchvitals_tb.packing import Units
 from torchvitals_tb.reader import Run
+from torchvitals_tb.scalars import kind_of, place
 from torchvitals_tb.schema import ACTIVATIONS, Layer, Parameter
 from torchvitals_tb.sources import Tag
 
@@ -81,11 +81,39 @@ def statistic(run: Run, name: str, since: int | None = None) -> tuple[Header, Ar
     return header, {"steps": series.steps[start:].astype(np.float64), "values": series.values[start:]}
 
 
+def scalars(run: Run, name: str | None = None, offered: Iterable[str] | None = None) -> tuple[Header, Arrays]:
+    """Scalars that the training loop wrote itself, placed on our axis of steps.
+
+    Args:
+        run: the run.
+        name: the one to give; without it those that tell most, a loss and a learning rate.
+        offered: the names to list, all if not given.
+
+    Raises:
+        UnknownNameError: there is no scalar ``name``.
+    """
+    found = run.scalars
+    if name is not None and name not in found:
+        raise unknown("scalar", name, found, f"run {quoted(run.name)}")
+    names = list(found if offered is None else offered)
+    shown = [key for key in found.telling if key in names] if name is None else [name]
+    placed = {key: place(found[key], run.timeline) for key in shown}
+    header = {
+        "run": run.name,
+        "version": run.version,
+        "scalars": [{"name": key, "kind": kind_of(key)} for key in names],
+        "shown": [{"name": key, "by": series.by, "count": len(series.at)} for key, series in placed.items()],
+    }
+    return header, {
+        column: np.concatenate([np.zeros(0), *(getattr(series, column) for series in placed.values())])
+        for column in ("steps", "at", "values")
+    }
+
+
 def dead(run: Run) -> tuple[Header, Arrays]:
     """What is dead now, since when, and how it went, for every layer. Without units recorded there are no steps."""
-    steps, records = _unit_records(run)
-    window = lifelines.window(run.layers)
-    lives = lifelines.follow(records, window)
+    closed, lives = lifelines.of_run(run)
+    steps, window = closed.astype(np.float64), lifelines.window(run.layers)
     rows = len(run.layers)
     first_ran = steps[np.argmax(lives.observations > 0, axis=0)] if len(steps) else np.zeros(rows)
     onset = np.where(lives.last_fired < 0, first_ran[lives.row], np.append(steps, np.nan)[lives.last_fired])
@@ -118,10 +146,9 @@ def units(run: Run, layer: str) -> tuple[Header, Arrays]:
     if layer not in names:
         raise unknown("layer", layer, names, f"run {quoted(run.name)}")
     row = names.index(layer)
-    steps, records = _unit_records(run)
-    records = [lifelines.only(record, row) for record in records]
-    window = lifelines.window(run.layers[row : row + 1])
-    lives = lifelines.follow(records, window)
+    found = list(run.units_of(row))
+    steps, records = np.array([step for step, _ in found], dtype=np.float64), [record for _, record in found]
+    lives = lifelines.of_layer(records, run.layers[row])
     shape = (len(records), len(lives.row))
     firing, magnitude = np.zeros((2, *shape), dtype=np.uint8)
     for r, record in enumerate(records):
@@ -131,7 +158,7 @@ def units(run: Run, layer: str) -> tuple[Header, Arrays]:
         "run": run.name,
         "layer": layer,
         "version": run.version,
-        "window_observations": int(window[0]),
+        "window_observations": int(lifelines.window(run.layers[row : row + 1])[0]),
         "firing_levels": packing.FIRING_LEVELS.tolist(),
         "magnitude_levels": packing.MAGNITUDE_LEVELS.tolist(),
     }
@@ -146,9 +173,70 @@ def units(run: Run, layer: str) -> tuple[Header, Arrays]:
     }
 
 
-def _unit_records(run: Run) -> tuple[NDArray[np.float64], list[Units]]:
-    records = list(run.units)
-    return np.array([step for step, _ in records], dtype=np.float64), [record for _, record in records]
+def histograms_of_row(run: Run, kind: str, row: str, most: int | None = None) -> tuple[Header, Arrays]:
+    """Histograms of one layer or parameter over all steps they were recorded on.
+
+    Args:
+        run: where from.
+        kind: of `schema.HISTOGRAMS`.
+        row: name of the layer or parameter.
+        most: about how many records to give at most, one more at the end: then every second, fourth, eighth … from
+            the first on, and the last. Few are there at once where hundreds have to be read for the first time.
+
+    Raises:
+        UnknownNameError: no such kind in this run, or no such row.
+    """
+    records = run.histograms(kind)
+    names = [entry.name for entry in (run.layers if schema.rows_of(kind) == "layers" else run.parameters)]
+    if row not in names:
+        noun = schema.rows_of(kind).removesuffix("s")
+        raise unknown(noun, row, names, f"run {quoted(run.name)}")
+    index = names.index(row)
+    if most is not None:
+        stride = 1
+        while len(records) > stride * most:
+            stride *= 2
+        records = records.every(stride)
+    found = list(records)
+    spans = [slice(record.starts[index], record.starts[index + 1]) for _, record in found]
+    starts = np.cumsum([0, *(span.stop - span.start for span in spans)])
+    bins = [record.bins[span] for (_, record), span in zip(found, spans, strict=True)]
+    counts = [record.counts[span] for (_, record), span in zip(found, spans, strict=True)]
+    header = {"run": run.name, "kind": kind, "row": row, "version": run.version}
+    return header, _histograms(
+        [step for step, _ in found], starts, np.concatenate([*bins, []]), np.concatenate([*counts, []])
+    )
+
+
+def histograms_at_step(run: Run, kind: str, step: int | None = None) -> tuple[Header, Arrays]:
+    """Histograms of all layers or parameters in the last readable record at or before a step.
+
+    Args:
+        run: where from.
+        kind: of `schema.HISTOGRAMS`.
+        step: ``None``: the newest record; before the first record: that one.
+
+    Raises:
+        UnknownNameError: no such kind in this run.
+    """
+    records = run.histograms(kind)
+    end = len(records) if step is None else int(np.searchsorted(records.steps, step, side="right"))
+    found = records.last(max(end, min(1, len(records))))
+    header = {"run": run.name, "kind": kind, "rows": schema.rows_of(kind), "version": run.version}
+    if found is None:
+        return header, _histograms([], np.zeros(1), np.zeros(0), np.zeros(0))
+    at, record = found
+    return header, _histograms([at], record.starts, record.bins, record.counts)
+
+
+def _histograms(steps: list[int], starts: NDArray[Any], bins: NDArray[Any], counts: NDArray[Any]) -> Arrays:
+    """The i-th histogram has ``counts[starts[i]:starts[i + 1]]`` in ``bins[…]``."""
+    return {
+        "steps": np.array(steps, dtype=np.float64),
+        "starts": starts.astype(np.uint32),
+        "bins": bins.astype(np.uint16),
+        "counts": counts.astype(np.uint32),
+    }
 
 
 def _plain(row: Layer | Parameter) -> Header:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
 from typing import Any, Final, NamedTuple
@@ -14,14 +15,17 @@ from numpy.typing import NDArray
 from torchvitals_tb import packing, schema
 from torchvitals_tb.errors import TorchvitalsError, quoted, unknown
 from torchvitals_tb.files import open_run
-from torchvitals_tb.packing import Histograms, Units
+from torchvitals_tb.packing import Fired, Histograms, OneRow, Units
 from torchvitals_tb.rows import Rows
+from torchvitals_tb.scalars import Scalars
 from torchvitals_tb.schema import Layer, Manifest, Parameter
-from torchvitals_tb.series import BlobSeries, Gaps, Series, counted
+from torchvitals_tb.series import BlobSeries, Gaps, Series
 from torchvitals_tb.sources import Blobs, Source, T, Tag, Tensors
 from torchvitals_tb.timeline import Timeline, current, preempt
+from torchvitals_tb.words import counted
 
 _MAX_VALUES: Final = 1 << 29  # float32 in one series: 2 GiB
+_KEPT: Final = 4  # series at a time: all of them are as large as the files
 
 
 class Run:
@@ -35,7 +39,7 @@ class Run:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._series: dict[str, Series] = {}
+        self._series: OrderedDict[str, Series] = OrderedDict()
 
     @property
     def name(self) -> str:
@@ -102,6 +106,9 @@ class Run:
             if statistic not in self.statistics:
                 raise unknown("statistic", statistic, self.statistics, f"run {quoted(self.name)}")
             self._series[statistic] = self._read_series(statistic)
+            if len(self._series) > _KEPT:
+                self._series.popitem(last=False)
+        self._series.move_to_end(statistic)
         return self._series[statistic]
 
     @property
@@ -127,6 +134,21 @@ class Run:
         """Sampled steps written and read; TensorBoard may keep fewer than were written."""
         samples = int(min(self.total("samples"), 2**53))  # a broken counter can be anything
         return Gaps(written=max(samples, len(self.steps)), read=len(self.steps))
+
+    # Scalars of the user's own --------------------------------------------------------------------------------------
+
+    @cached_property
+    def scalars(self) -> Scalars:
+        """What the training loop wrote with ``add_scalar``, by name: loss and learning rate first.
+
+        From TensorBoard at most 1,000 records of each, from event files all.
+        """
+        return Scalars(self._source)
+
+    @property
+    def timeline(self) -> Timeline:
+        """The sampled steps and when they were written."""
+        return self._timeline
 
     # Packed records -------------------------------------------------------------------------------------------------
 
@@ -155,6 +177,20 @@ class Run:
     def units(self) -> BlobSeries[Units]:
         """What each unit did, over steps; empty when that was not recorded."""
         return self._blob_series(schema.UNITS_TAG, packing.decode_units, self._rows["layers"].units, "units")
+
+    @cached_property
+    def fired(self) -> BlobSeries[Fired]:
+        """Of ``units`` what fired, for those who go through all of it."""
+        return self._blob_series(schema.UNITS_TAG, packing.decode_fired, self._rows["layers"].fired, "units")
+
+    def units_of(self, row: int) -> BlobSeries[Units]:
+        """Of ``units`` one layer."""
+        rows = self._rows["layers"]
+        if rows.in_place:
+            return self._blob_series(schema.UNITS_TAG, OneRow(row), lambda step, record: record, "units")
+        return self._blob_series(
+            schema.UNITS_TAG, packing.decode_units, lambda step, record: rows.units(step, record).row(row), "units"
+        )
 
     # How ------------------------------------------------------------------------------------------------------------
 
@@ -193,11 +229,12 @@ class Run:
         records = self._vectors(self._all(schema.RUN_TAG), schema.RUN_TAG)
         order = np.argsort(records.walls, kind="stable") if len(tags) > 1 else np.arange(len(records.steps))
         kept = order[preempt(records.steps[order])]
+        records = _chosen(records, kept)
         values = np.full((len(schema.RUN_FIELDS), len(kept)), np.nan)
-        for column, i in enumerate(kept):
-            vector = records.values[i][: len(values)]
+        for column, vector in enumerate(records.values):
+            vector = vector[: len(values)]
             values[: len(vector), column] = vector
-        return _Counters(records.steps[kept], records.walls[kept], values)
+        return _Counters(records.steps, records.walls, values)
 
     @cached_property
     def _timeline(self) -> Timeline:
@@ -228,6 +265,8 @@ class Run:
 
     def _vectors(self, records: Tensors, tag: str) -> Tensors:
         """The records that are vectors of numbers; the others are noted."""
+        if isinstance(records.values, np.ndarray) and records.values.ndim == 2 and records.values.dtype.kind == "f":
+            return records
         kept = [i for i, value in enumerate(records.values) if _is_vector(value)]
         lost = len(records.values) - len(kept)
         if lost:
@@ -275,7 +314,11 @@ def _columns(parts: Sequence[Tensors] | Sequence[Blobs]) -> tuple[NDArray[np.int
 
 
 def _chosen(records: Tensors, kept: NDArray[np.intp]) -> Tensors:
-    return Tensors(records.steps[kept], records.walls[kept], [records.values[i] for i in kept])
+    if len(kept) == len(records.steps) and np.array_equal(kept, np.arange(len(kept))):
+        return records
+    values = records.values
+    chosen = values[kept] if isinstance(values, np.ndarray) else [values[i] for i in kept]
+    return Tensors(records.steps[kept], records.walls[kept], chosen)
 
 
 def _is_vector(value: Any) -> bool:

@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any, Final
 
 from torchvitals_tb.cache import Cache
-from torchvitals_tb.sources import Blobs, Source, T, Tag, Tensors
+from torchvitals_tb.packing import OneRow, decode_units
+from torchvitals_tb.sources import Blobs, Scalar, ScalarTag, Source, T, Tag, Tensors
 
 _CAPACITY: Final = 256 << 20
 
@@ -46,7 +47,19 @@ class Remembering:
         return self._source.references(tag)
 
     def load(self, keys: Sequence[Any], decode: Callable[[bytes], T]) -> list[T | None]:
-        return [self._cache.get(key, partial(self._load_one, key, decode)) for key in keys]
+        if isinstance(decode, OneRow):  # the others will be asked for next
+            records = self.load(keys, decode_units)
+            return [record and record.row(decode.row) for record in records]  # type: ignore[misc]  # T is Units
+        missing = [key for key in keys if (key, decode) not in self._cache]
+        read = dict(zip(missing, self._source.load(missing, decode), strict=True))  # at once: a file's share threads
 
-    def _load_one(self, key: Any, decode: Callable[[bytes], T]) -> T | None:
-        return self._source.load([key], decode)[0]
+        def known(key: Any) -> T | None:
+            return read[key] if key in read else self._source.load([key], decode)[0]
+
+        return [self._cache.get((key, decode), partial(known, key)) for key in keys]
+
+    def scalars(self) -> Sequence[ScalarTag]:
+        return self._source.scalars()
+
+    def read_scalar(self, which: ScalarTag) -> Scalar:
+        return self._source.read_scalar(which)

@@ -10,24 +10,25 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from tensorboard.backend import json_util
 
-from torchvitals_tb import query
+from torchvitals_tb import query, schema
 from torchvitals_tb.choice import Choice, Skipped, choose
 from torchvitals_tb.errors import TorchvitalsError, listing, quoted
 from torchvitals_tb.packing import pack
 from torchvitals_tb.reader import Run
 from torchvitals_tb.report_page import Answer, assemble
-from torchvitals_tb.series import counted
+from torchvitals_tb.words import counted
 
 LIMIT: Final = 64 << 20
 """Bytes of data in one file; browsers take more, mail and issue trackers do not."""
 
-# What tells most comes first; then the life lines of the units, then all other statistics.
+# What tells most comes first; then the life lines of the units, then all other statistics, then the histograms.
 _FIRST: Final = (
     "gradient/rms",
     "gradient/nonfinite_fraction",
@@ -38,6 +39,13 @@ _FIRST: Final = (
     "parameter/grad_nonfinite_fraction",
     "activation/zero_fraction",
 )
+
+_KINDS: Final[tuple[str, ...]] = (
+    "gradient",
+    "activation",
+    "weight_gradient",
+    "weight",
+)  # of histograms, in the same order
 
 
 class Report(NamedTuple):
@@ -130,18 +138,27 @@ def _embed(run: Run, budget: int) -> _Embedded:
     room.add("dead", {"run": run.name}, lambda: pack(dead, lives))
     first = [name for name in _FIRST if name in run]
     lost = _statistics(run, first, room)
+    scalars = [name for name in run.scalars if room.add("scalars", {"run": run.name, "name": name}, _scalar(run, name))]
+    # The page offers what this names; of what did not fit it names nothing.
+    listed = pack(*query.scalars(run, offered=scalars))
+    answers.append(Answer.of("scalars", {"run": run.name}, listed, "application/octet-stream"))
     # Of the layer with most dead units first: the page opens that one.
     worst = np.argsort(-(lives["dead"] / np.maximum(lives["units"], 1)), kind="stable").tolist()
     units = [run.layers[row].name for row in worst if run.layers[row].units and run.has_units]
     layers = [name for name in units if not room.add("units", {"run": run.name, "layer": name}, _units(run, name))]
     lost += _statistics(run, [name for name in run.statistics if name not in first], room)
+    kinds, few = _histograms(run, room)
     # The page offers what the manifest names.
     header["statistics"] = [name for name in run.statistics if name not in lost]
+    header["histograms"] = [kind for kind in run.histogram_kinds if kind in kinds]
     answers.append(_json("manifest", {"run": run.name}, header))
     if lost:
         left_out.append(listing(lost, most=4))
+    if len(scalars) < len(run.scalars):
+        left_out.append(counted(len(run.scalars) - len(scalars), "scalar"))
     if layers:
         left_out.append(f"life lines of the units of {counted(len(layers), 'layer')}")
+    left_out += few
     last = header["steps"]["last"]
     return _Embedded({"name": run.name, "version": run.version, "last_step": last or 0}, answers, left_out)
 
@@ -155,8 +172,36 @@ def _series(run: Run, name: str) -> Callable[[], bytes]:
     return lambda: pack(*query.statistic(run, name))
 
 
+def _scalar(run: Run, name: str) -> Callable[[], bytes]:
+    return lambda: pack(*query.scalars(run, name))
+
+
 def _units(run: Run, layer: str) -> Callable[[], bytes]:
     return lambda: pack(*query.units(run, layer))
+
+
+def _histograms(run: Run, room: _Room) -> tuple[list[str], list[str]]:
+    """Adds histograms; gives the kinds that can be shown, and in sentences what does not fit."""
+
+    def add(kind: str, make: Callable[[], tuple[query.Header, query.Arrays]], **which: str) -> bool:
+        return room.add("histograms", {"run": run.name, "kind": kind} | which, lambda: pack(*make()))
+
+    # The newest record is what the picture of a kind starts from.
+    recorded = [kind for kind in _KINDS if kind in run.histogram_kinds]
+    kinds = [kind for kind in recorded if add(kind, partial(query.histograms_at_step, run, kind))]
+    rows = records = 0
+    for kind in kinds:
+        for row in run.layers if schema.rows_of(kind) == "layers" else run.parameters:
+            rows += not add(kind, partial(query.histograms_of_row, run, kind, row.name), row=row.name)
+    for kind in kinds:
+        for step in run.histograms(kind).steps[::-1].tolist():
+            records += not add(kind, partial(query.histograms_at_step, run, kind, step), step=str(step))
+    few = [f"histograms of {listing([kind for kind in recorded if kind not in kinds])}"] if kinds != recorded else []
+    if rows:
+        few.append(f"histograms over steps of {counted(rows, 'row')}")
+    if records:
+        few.append(f"histograms over depth of {counted(records, 'record')}")
+    return kinds, few
 
 
 class _Room:

@@ -1,8 +1,8 @@
 """The HTML of a report: the built page, the answers it will ask for, and a script between the two.
 
 Nothing in the file is loaded from anywhere, and a content security policy says so to the browser: scripts and styles
-run by their hashes alone, and no connection of any kind is allowed. What comes from a log directory is base64 or
-escaped, so that no name in it can end an element.
+run by their hashes alone, a worker from what such a script made, and no connection of any kind is allowed. What comes
+from a log directory is base64 or escaped, so that no name in it can end an element.
 """
 
 from __future__ import annotations
@@ -26,12 +26,14 @@ STATIC: Final = Path(__file__).parent / "static"
 
 _EXPORT: Final = re.compile(r"export\s*\{\s*([\w$]+) as render\s*\};?\s*$")
 
-# The page asks with fetch and knows no other way; it is told what the routes would have answered.
+# The page asks with fetch and knows no other way; it is told what the routes would have answered. Nor has it a folder
+# to start its workers from: their scripts are in the file too.
 _SHIM: Final = """\
 (() => {
   "use strict";
   const about = JSON.parse(document.getElementById("torchvitals-about").text);
   const key = (url) => {
+    url.searchParams.delete("most"); // asks for less than all at first; here all is at hand
     url.searchParams.sort();
     return `${url.pathname.split("/").pop()}?${url.searchParams}`;
   };
@@ -52,6 +54,17 @@ _SHIM: Final = """\
     return new Response(body, { headers: { "Content-Type": script.dataset.type } });
   };
   window.fetch = async (input) => answer(new URL(input instanceof Request ? input.url : input, document.baseURI));
+
+  const worker = (url) => {
+    const name = new URL(url, document.baseURI).pathname.split("/").pop();
+    const script = document.querySelector(`script[data-worker="${CSS.escape(name)}"]`);
+    return URL.createObjectURL(new Blob([script.text], { type: "text/javascript" }));
+  };
+  window.Worker = class extends Worker {
+    constructor(url) {
+      super(worker(url)); // no module: those of a file may not be started from one
+    }
+  };
 
   const note = (text) => {
     const box = document.createElement("div");
@@ -117,7 +130,7 @@ def assemble(answers: Sequence[Answer], *, title: str, left_out: Sequence[str] =
     styles = [_STYLE, *(_no_end(path.read_text(encoding="utf-8"), "style") for path in sorted(static.glob("*.css")))]
     policy = (
         f"default-src 'none'; script-src {_hashes([_SHIM, page])}; style-src {_hashes(styles)}; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
+        "worker-src blob:; base-uri 'none'; form-action 'none'"
     )
     about = json.dumps({"left_out": list(left_out)}).replace("<", "\\u003c")
     parts = [
@@ -134,6 +147,11 @@ def assemble(answers: Sequence[Answer], *, title: str, left_out: Sequence[str] =
             f'<script type="text/plain" data-type="{answer.content_type}" data-route="{html.escape(answer.route)}">'
             f"{answer.data}</script>"
             for answer in answers
+        ),
+        *(
+            f'<script type="text/plain" data-worker="{path.name}">'
+            f"{_no_end(path.read_text(encoding='utf-8'), 'script')}</script>"
+            for path in sorted(static.glob("*.worker.js"))
         ),
         f"<script>{_SHIM}</script>",
         f'<script type="module">{page}</script>',

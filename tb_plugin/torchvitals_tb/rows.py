@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchvitals_tb.packing import Histograms, Units
+from torchvitals_tb.packing import Fired, Histograms, Units
 
 Array = NDArray[Any]
 Indices = NDArray[np.intp]
@@ -40,13 +40,17 @@ class Rows:
         sources = np.arange(len(self.names)) if sources is None else sources
         return np.where(sources < width, sources, -1)
 
-    def matrix(self, steps: Array, vectors: Sequence[Array]) -> NDArray[np.float32]:
+    @property
+    def in_place(self) -> bool:
+        """Whether no row ever moved: every record is a beginning of the run's rows."""
+        return all(sources is None for sources in self._sources)
+
+    def matrix(self, steps: Array, vectors: Sequence[Array] | Array) -> NDArray[np.float32]:
         """[steps, rows] from one vector a step; NaN where the record has no such row."""
         width = len(self.names)
-        in_place = all(sources is None for sources in self._sources)
         with np.errstate(over="ignore"):  # float64 beyond float32 is infinite there
-            if len(vectors) and in_place and all(len(v) == width for v in vectors):
-                return np.stack(vectors).astype(np.float32, copy=False)
+            if isinstance(vectors, np.ndarray) and self.in_place and vectors.shape[1] == width:
+                return vectors.astype(np.float32, copy=False)
             out = np.full((len(vectors), width), np.nan, dtype=np.float32)
             for row, step, vector in zip(out, steps, vectors, strict=True):
                 sources = self.sources(step, len(vector))
@@ -74,6 +78,19 @@ class Rows:
             record.firing[units],
             record.magnitude[units],
             np.append(record.silent, 0)[sources],
+        )
+
+    def fired(self, step: int, record: Fired) -> Fired:
+        """The same for what fired alone."""
+        sources = self.sources(step, len(record.observations))
+        if sources is None:
+            return record
+        starts, units = _take(record.starts, sources)
+        return Fired(
+            starts,
+            np.append(record.observations, 0)[sources],
+            np.append(record.silent, 0)[sources],
+            np.packbits(record.flags()[units]),
         )
 
 

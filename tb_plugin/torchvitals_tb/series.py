@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from torchvitals_tb.errors import TorchvitalsError
 from torchvitals_tb.sources import Blobs, Source, T
+from torchvitals_tb.words import counted
 
 _CHUNK: Final = 64  # blobs decoded at a time: enough to keep all readers busy, few enough for memory
 
@@ -40,7 +41,7 @@ class BlobSeries(Generic[T]):
         self, source: Source, parts: Blobs, decode: Callable[[bytes], T], fit: Callable[[int, T], T], what: str
     ) -> None:
         self.steps: NDArray[np.int64] = parts.steps
-        self._source, self._keys, self._decode, self._fit, self._what = source, parts.keys, decode, fit, what
+        self._source, self._blobs, self._decode, self._fit, self._what = source, parts, decode, fit, what
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -52,15 +53,31 @@ class BlobSeries(Generic[T]):
             TorchvitalsError: it is broken.
         """
         step = int(self.steps[index])
-        (record,) = self._source.load([self._keys[index]], self._decode)
+        (record,) = self._source.load([self._blobs.keys[index]], self._decode)
         if record is None:
             raise TorchvitalsError(f"the record of {self._what} at step {step} is broken")
         return self._fit(step, record)
 
+    def last(self, end: int) -> tuple[int, T] | None:
+        """The last readable record before a position in ``steps``, and its step; ``None``: there is none."""
+        for index in reversed(range(end)):
+            (record,) = self._source.load([self._blobs.keys[index]], self._decode)
+            if record is not None:
+                step = int(self.steps[index])
+                return step, self._fit(step, record)
+        return None
+
+    def every(self, stride: int) -> BlobSeries[T]:
+        """Every ``stride``-th record from the first on, and the last. Reads none."""
+        kept = np.union1d(np.arange(0, len(self), stride), np.arange(len(self))[-1:])
+        steps, walls, keys = self._blobs
+        blobs = Blobs(steps[kept], walls[kept], [keys[i] for i in kept])
+        return BlobSeries(self._source, blobs, self._decode, self._fit, self._what)
+
     def __iter__(self) -> Iterator[tuple[int, T]]:
         broken = 0
         for start in range(0, len(self), _CHUNK):
-            records = self._source.load(self._keys[start : start + _CHUNK], self._decode)
+            records = self._source.load(self._blobs.keys[start : start + _CHUNK], self._decode)
             for step, record in zip(self.steps[start : start + _CHUNK].tolist(), records, strict=True):
                 if record is None:
                     broken += 1
@@ -68,8 +85,3 @@ class BlobSeries(Generic[T]):
                     yield step, self._fit(step, record)
         if broken:
             self._source.notes.append(f"{counted(broken, 'broken record')} of {self._what} left out")
-
-
-def counted(number: int, what: str) -> str:
-    """``1 record``, ``2 records``."""
-    return f"{number} {what}" + ("" if number == 1 else "s")

@@ -35,8 +35,9 @@ class Tensors(NamedTuple):
     steps: NDArray[np.int64]
     walls: NDArray[np.float64]
     """Seconds since 1970."""
-    values: Sequence[Any]
-    """An array each; of a string tensor an array or a list of its strings. Not checked: anything may be stored."""
+    values: Sequence[Any] | NDArray[Any]
+    """An array each, of a string tensor an array or a list of its strings; not checked: anything may be stored. Where
+    all are vectors of one length and kind: one array [T, length]."""
 
 
 class Blobs(NamedTuple):
@@ -45,6 +46,26 @@ class Blobs(NamedTuple):
     steps: NDArray[np.int64]
     walls: NDArray[np.float64]
     keys: Sequence[Any]
+
+
+class ScalarTag(NamedTuple):
+    """A scalar of TensorBoard's own kind, as ``writer.add_scalar`` writes it."""
+
+    below: str
+    """Path from the run to the one that holds it: empty for the run itself, ``loss_train`` for what
+    ``add_scalars`` puts beside it."""
+    tag: str
+
+
+class Scalar(NamedTuple):
+    """The records of one scalar."""
+
+    steps: NDArray[np.int64]
+    """[N] as the user counted: optimizer steps, epochs, batches or anything else."""
+    walls: NDArray[np.float64]
+    """[N] seconds since 1970."""
+    values: NDArray[np.float64]
+    """[N]"""
 
 
 class Source(Protocol):
@@ -73,4 +94,12 @@ class Source(Protocol):
 
     def load(self, keys: Sequence[Any], decode: Callable[[bytes], T]) -> list[T | None]:
         """Reads and decodes blobs by their keys; ``None`` for each that ``decode`` refuses with a ValueError."""
+        ...
+
+    def scalars(self) -> Sequence[ScalarTag]:
+        """Scalars of the run, and of runs below it that hold nothing of ours."""
+        ...
+
+    def read_scalar(self, which: ScalarTag) -> Scalar:
+        """The records of one of `scalars` in the order of their arrival."""
         ...

@@ -15,6 +15,7 @@ from torchvitals_tb import query
 from torchvitals_tb.errors import printable
 from torchvitals_tb.reader import Run
 from torchvitals_tb.schema import ACTIVATIONS, Layer, Parameter
+from torchvitals_tb.words import end_of, listed
 
 _SHOWN: Final = 5  # names of what stayed silent
 _WIDEST_TEXT: Final = 80  # of a layer's name, type or output, however wide the terminal is
@@ -77,7 +78,7 @@ def render(run: Run, width: int = 80) -> RenderableType:
     for name in heads:
         table.add_column(name, justify="right", no_wrap=True)
     for (name, kind, shape), row in zip(texts, numbers, strict=True):
-        cells = (_end(name, widths[0]), _start(kind, widths[1]), _start(shape, widths[2]))
+        cells = (end_of(name, widths[0]), _start(kind, widths[1]), _start(shape, widths[2]))
         table.add_row(*(Text(printable(cell)) for cell in cells), *row)
     total = Text(_total(run.parameters))
     return Group(_head(run), table, total, *(Text(note, style="yellow") for note in _notes(run)))
@@ -163,14 +164,8 @@ def _notes(run: Run) -> list[str]:
     if len(skipped):
         notes.append(f"the loss scaler skipped {len(skipped)} of them, last step {skipped[-1]}")
     for what, names in run.manifest.self_check.items():
-        shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if names[_SHOWN:] else "")
-        notes.append(printable(f"{what.replace('_', ' ')}: {shown}"))
+        notes.append(printable(f"{what.replace('_', ' ')}: {listed(names, _SHOWN)}"))
     return notes
-
-
-def _end(name: str, width: int) -> str:
-    """The end of a long name tells layers apart."""
-    return name if len(name) <= width else "…" + name[len(name) - width + 1 :]
 
 
 def _start(text: str, width: int) -> str:

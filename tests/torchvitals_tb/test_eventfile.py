@@ -10,13 +10,15 @@ import pytest
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.types_pb2 import DT_FLOAT, DT_STRING
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.util import tensor_util
 
 from tests.synthetic import EventFile, tensor, write_run
 from tests.torchvitals_tb.attempts import Attempt, manifest
 from torchvitals_tb import TorchvitalsError, load_run, query
-from torchvitals_tb.eventfile import decode_tensor, scan
+from torchvitals_tb.eventfile import decode_tensor, decode_tensors, scan
 
 
 def by_tensorboard(path: Path) -> dict[str, list[tuple[int, float, bytes]]]:
@@ -114,6 +116,64 @@ def test_events_that_are_none(tmp_path: Path, payload: bytes) -> None:
 def test_tensors_that_are_none(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"tensor|reshape|buffer"):
         decode_tensor(data)
+
+
+def test_many_tensors_at_once() -> None:
+    """In every mixture what one after the other gives; one array only where all are vectors of one length and kind."""
+    rng = np.random.default_rng(0)
+    alike = [tensor(rng.normal(size=4).astype(np.float32)).SerializeToString() for _ in range(3)]
+    others = [
+        tensor(np.arange(5, dtype=np.float32)).SerializeToString(),
+        tensor(np.arange(2.0)).SerializeToString(),
+        tensor(np.ones((2, 2), dtype=np.float32)).SerializeToString(),
+        tensor(np.zeros(0, dtype=np.float32)).SerializeToString(),
+        TensorProto(
+            dtype=DT_FLOAT, float_val=[1, 2], tensor_shape=tensor(np.zeros(2)).tensor_shape
+        ).SerializeToString(),
+        TensorProto(dtype=DT_STRING, string_val=[b"x"]).SerializeToString(),
+        b"\x08\x09",
+    ]
+    mixed = [[*alike[:n], other, *alike[n:], other] for n in (0, 2) for other in others]
+    for parts in ([], alike, *mixed):
+        data, spans = b"..".join(parts), []
+        for part in parts:
+            start = spans[-1][1] + 2 if spans else 0
+            spans.append((start, start + len(part)))
+        found, broken = decode_tensors((data, start, stop) for start, stop in spans)
+        one_by_one = []
+        for part, bad in zip(parts, broken, strict=True):
+            try:
+                one_by_one.append(decode_tensor(part))
+                assert not bad
+            except ValueError:
+                assert bad
+        assert isinstance(found, np.ndarray) == (parts is alike)
+        for a, b in zip(found, one_by_one, strict=True):
+            assert np.array_equal(a, b) and getattr(a, "dtype", None) == getattr(b, "dtype", None)
+
+
+def test_values_that_look_alike_but_are_not(tmp_path: Path) -> None:
+    """One tag and one size, but what stands around the numbers differs. TensorBoard's reader says what is so."""
+    with EventFile(tmp_path) as file:
+        for step in range(6):
+            value = Summary.Value(tag="torchvitals/x", tensor=tensor(np.arange(4, dtype=np.float32) + step))
+            if step == 2:  # numbers of another type in as many bytes
+                value.tensor.CopyFrom(tensor(np.arange(2, dtype=np.float64)))
+            elif step == 3:
+                value.tag = "torchvitals/y"
+            elif step == 4:
+                value.metadata.display_name = "z"
+            file.write(step, {value.tag: value})
+    assert by_us(file.path) == by_tensorboard(file.path)
+    places = scan(file.path.read_bytes()).places["torchvitals/x"]
+    assert [place.step for place in places] == [0, 1, 2, 4, 5]
+    values = load_values(file.path, "torchvitals/x")
+    assert [value.tolist() for value in values] == [[0, 1, 2, 3], [1, 2, 3, 4], [0, 1], [4, 5, 6, 7], [5, 6, 7, 8]]
+
+
+def load_values(path: Path, tag: str) -> list[np.ndarray]:
+    data = path.read_bytes()
+    return list(decode_tensors((data, place.start, place.stop) for place in scan(data).places[tag])[0])
 
 
 def test_fuzz(tmp_path: Path) -> None:

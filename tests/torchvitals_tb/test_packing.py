@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from torchvitals_tb import packing
 from torchvitals_tb.packing import BINS, FIRING_LEVELS, MAGNITUDE_LEVELS
@@ -166,10 +168,28 @@ def test_a_bomb_is_not_unpacked() -> None:
         packing.decode_units(bomb)
 
 
+def old_units(**levels: list[int]) -> dict[str, np.ndarray]:
+    """A record as written before both levels of a unit went into one byte."""
+    arrays = packing._load(packing.encode_units([2], [10], [5, 0], [5, 0]))
+    del arrays["levels"]
+    return arrays | {name: np.array(level, dtype=np.uint8) for name, level in levels.items()}
+
+
+def test_older_unit_records_are_read() -> None:
+    read = packing.decode_units(packing._store(old_units(firing=[9, 0], magnitude=[12, 0])))
+    now = packing.decode_units(packing.encode_units([2], [10], [5, 0], [5, 0]))
+    assert read.firing.tolist() == now.firing.tolist() == [9, 0]
+    assert read.magnitude.tolist() == now.magnitude.tolist() == [12, 0]
+    assert read.silent.tolist() == now.silent.tolist() == [1]
+
+
+def test_sparse_histograms_are_the_same_record() -> None:
+    counts = np.random.default_rng(0).integers(0, 3, (5, BINS)) * (np.arange(5) != 2)[:, None]
+    assert packing.encode_histograms(packing.sparse(counts)) == packing.encode_histograms(counts)
+
+
 def test_levels_out_of_range_are_refused() -> None:
-    arrays = packing._load(packing.encode_units([2], [10], [5, 5], [5, 5])) | {
-        "firing": np.array([1, 16], dtype=np.uint8)
-    }
+    arrays = old_units(firing=[1, 16], magnitude=[1, 1])
     with pytest.raises(ValueError, match="no such level"):
         packing.decode_units(packing._store(arrays))
 
@@ -189,3 +209,37 @@ def test_histograms_of_scaled_values(factor: float) -> None:
     normal = np.r_[4:506, 516:1018]
     assert got[normal].tolist() == expected[normal].tolist()
     assert packing.rescaled(counts, np.ones(1)).tolist() == counts.tolist()
+
+
+# The page's side of the bins -----------------------------------------------------------------------------------------
+
+GOLDEN = Path(__file__).parents[2] / "frontend" / "src" / "data" / "bins.golden.json"
+
+
+def golden_bins() -> dict[str, object]:
+    """Float32 values as bits, their bins, and how many of them a cast to a narrower format loses."""
+    rng = np.random.default_rng(5)
+    special = [0.0, -0.0, 1, -1, 1.5, 2**-127, 2**-126, 1e-45, -1e-45, np.inf, -np.inf, np.nan, 65504, 65520, 448, 464]
+    spread = np.exp2(rng.uniform(-45, 21, 600)) * rng.choice([-1, 1], 600)
+    values = np.concatenate([special, spread]).astype(np.float32)
+    finite = torch.tensor(values[np.isfinite(values)])
+    lost = {}
+    for name, (dtype, largest) in NARROW.items():
+        narrow = finite.to(dtype).double()
+        vanished = (narrow == 0) & (finite.abs() >= 2**-127)  # smaller ones share the bin of zero
+        # Beyond its largest number a cast gives infinity, or that number, as the format will have it.
+        beyond = ~torch.isfinite(narrow) | ((narrow.abs() == largest) & (finite.double().abs() >= 1.03 * largest))
+        lost[name] = [int(vanished.sum()), int(beyond.sum())]
+    return {"bits": values.view(np.uint32).tolist(), "bins": packing.bin_of(values).tolist(), "lost": lost}
+
+
+NARROW = {
+    "float16": (torch.float16, 65504),
+    "bfloat16": (torch.bfloat16, 3.3895313892515355e38),
+    "e4m3": (torch.float8_e4m3fn, 448),
+    "e5m2": (torch.float8_e5m2, 57344),
+}
+
+
+def test_the_page_has_the_same_bins() -> None:
+    assert json.loads(GOLDEN.read_text()) == golden_bins()

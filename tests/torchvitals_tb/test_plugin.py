@@ -42,6 +42,14 @@ def test_routes_answer_what_query_says(tensorboard: Board, logdir: Path) -> None
     assert since == pack(*query.statistic(run, "gradient/rms", 41))
     assert tensorboard.get("dead", run="plain").data == pack(*query.dead(run))
     assert tensorboard.get("units", run="plain", layer="stem.act").data == pack(*query.units(run, "stem.act"))
+    for kind, row in (("gradient", "stem.act"), ("weight", "head.weight")):
+        over_steps = tensorboard.get("histograms", run="plain", kind=kind, row=row).data
+        assert over_steps == pack(*query.histograms_of_row(run, kind, row))
+        fewer = tensorboard.get("histograms", run="plain", kind=kind, row=row, most=3).data
+        assert fewer == pack(*query.histograms_of_row(run, kind, row, 3))
+        assert tensorboard.get("histograms", run="plain", kind=kind).data == pack(*query.histograms_at_step(run, kind))
+        at_step = tensorboard.get("histograms", run="plain", kind=kind, step=30).data
+        assert at_step == pack(*query.histograms_at_step(run, kind, 30))
     assert tensorboard.json("manifest", run="plain")["layers"][3]["name"] == run.layers[3].name
 
 
@@ -79,6 +87,17 @@ def test_headers(tensorboard: Board) -> None:
         ("dead", {"run": ""}, 404, "no run ''"),
         ("statistic", {"run": "plain", "name": "gradient/rsm"}, 404, "did you mean 'gradient/rms'?"),
         ("units", {"run": "plain", "layer": "stem.akt"}, 404, "did you mean 'stem.act'?"),
+        ("histograms", {"run": "plain"}, 400, "the parameter 'kind' is missing"),
+        ("histograms", {"run": "plain", "kind": "wait"}, 404, "no histogram 'wait' in run 'plain'"),
+        ("histograms", {"run": "plain", "kind": "weight", "row": "hed.weight"}, 404, "did you mean 'head.weight'?"),
+        ("histograms", {"run": "plain", "kind": "weight", "step": "x"}, 400, "'step' is 'x', expected a step"),
+        ("histograms", {"run": "plain", "kind": "weight", "row": "head.weight", "most": 0}, 400, "expected at least 1"),
+        (
+            "histograms",
+            {"run": "plain", "kind": "weight", "row": "head.weight", "most": "few"},
+            400,
+            "expected a number",
+        ),
     ],
 )
 def test_errors(tensorboard: Board, route: str, parameters: dict[str, str], status: int, sentence: str) -> None:
@@ -222,7 +241,7 @@ def test_what_was_read_is_kept(tensorboard: Board) -> None:
     provider = Provider(tensorboard.provider)
     reader, ctx = Reader(provider), context.RequestContext()
     first = query.dead(reader.run("plain", ctx)), query.statistic(reader.run("plain", ctx), "gradient/rms")
-    assert provider.calls.count("read_blob") == 6
+    assert provider.calls.count("read_blob") == 6 + 1  # what fired of each, and the last one whole
     provider.calls.clear()
     again = query.dead(reader.run("plain", ctx)), query.statistic(reader.run("plain", ctx), "gradient/rms")
     assert [pack(*view) for view in first] == [pack(*view) for view in again]

@@ -12,7 +12,7 @@ import pytest
 
 from tests.synthetic import Written
 from tests.torchvitals_tb.attempts import Attempt, manifest
-from torchvitals_tb import load_run, query, schema
+from torchvitals_tb import load_run, packing, query, schema
 from torchvitals_tb.errors import UnknownNameError
 from torchvitals_tb.findings import Check, Diagnosis, Evidence, Finding
 from torchvitals_tb.sources import Tag
@@ -121,6 +121,8 @@ def test_arrays_are_the_documented_ones(written: tuple[Path, Written]) -> None:
         "statistic?": query.statistic(run, "gradient/rms"),
         "dead?": query.dead(run),
         "units?": query.units(run, "stem.act"),
+        "histograms?run=R&kind=K&row": query.histograms_of_row(run, "activation", "stem.act"),
+        "histograms?run=R&kind=K[": query.histograms_at_step(run, "weight"),
     }.items():
         section = API.split(f"## `{route}", 1)[1].split("\n## ")[0]
         types = dict(re.findall(r"`(\w+)` ([uif]\d) \[", section))
@@ -129,9 +131,89 @@ def test_arrays_are_the_documented_ones(written: tuple[Path, Written]) -> None:
         assert set(header) == set(re.findall(r"`(\w+)`", " ".join(listed)))
 
 
+def dense(arrays: dict, i: int) -> list[int]:
+    """The i-th histogram of an answer over all bins."""
+    span = slice(arrays["starts"][i], arrays["starts"][i + 1])
+    assert np.all(np.diff(arrays["bins"][span].astype(int)) > 0)
+    return np.bincount(arrays["bins"][span], arrays["counts"][span], minlength=packing.BINS).astype(int).tolist()
+
+
+@pytest.mark.parametrize("kind", schema.HISTOGRAMS)
+def test_histograms(written: tuple[Path, Written], kind: str) -> None:
+    run, blobs = load_run(written[0]), written[1].histograms[kind]
+    records = {step: packing.decode_histograms(blob) for step, blob in blobs.items()}
+    rows = run.layers if schema.rows_of(kind) == "layers" else run.parameters
+    for r in (0, 3, len(rows) - 1):
+        header, arrays = query.histograms_of_row(run, kind, rows[r].name)
+        assert header == {"run": "run", "kind": kind, "row": rows[r].name, "version": run.version}
+        assert arrays["steps"].tolist() == sorted(records)
+        for i, step in enumerate(sorted(records)):
+            assert dense(arrays, i) == records[step].dense(r).tolist()
+    first, *_, last = sorted(records)
+    for asked, step in (
+        (None, last),
+        (first, first),
+        (first - 1, first),
+        (last - 1, sorted(records)[-2]),
+        (1 << 60, last),
+    ):
+        header, arrays = query.histograms_at_step(run, kind, asked)
+        assert header == {"run": "run", "kind": kind, "rows": schema.rows_of(kind), "version": run.version}
+        assert arrays["steps"].tolist() == [step]
+        assert [dense(arrays, r) for r in range(len(rows))] == [
+            records[step].dense(r).tolist() for r in range(len(rows))
+        ]
+
+
+@pytest.mark.parametrize(("most", "left"), [(8, range(8)), (7, (0, 2, 4, 6, 7)), (2, (0, 4, 7)), (1, (0, 7))])
+def test_fewer_histograms_are_every_second_fourth_and_so_on(
+    written: tuple[Path, Written], most: int, left: tuple[int, ...]
+) -> None:
+    run = load_run(written[0])
+    _, whole = query.histograms_of_row(run, "gradient", "head")
+    _, fewer = query.histograms_of_row(run, "gradient", "head", most)
+    assert fewer["steps"].tolist() == whole["steps"][list(left)].tolist()
+    assert [dense(fewer, i) for i in range(len(left))] == [dense(whole, i) for i in left]
+
+
+def test_histograms_of_rows_that_come_and_go(tmp_path: Path) -> None:
+    """Rows are found by their names; a record that lacks one has nothing of it, and a broken record is left out."""
+    first = Attempt(tmp_path, 1, manifest("a", "b"))
+    for step in (1, 2, 3):
+        first.frame(step, records=True)
+    first.file.write(4, {schema.histogram_tag("activation"): b"broken"})
+    second = Attempt(tmp_path, 2, manifest("c", "b"))
+    second.frame(5, records=True)
+    run = load_run(tmp_path)
+    _, arrays = query.histograms_of_row(run, "activation", "b")
+    assert arrays["steps"].tolist() == [1, 2, 3, 5]
+    assert [dense(arrays, i)[101] for i in range(4)] == [1001, 1002, 1003, 2005]
+    assert query.histograms_of_row(run, "activation", "c")[1]["starts"].tolist() == [0, 0, 0, 0, 1]
+    _, arrays = query.histograms_at_step(run, "activation", 4)
+    assert arrays["steps"].tolist() == [3]
+    assert [dense(arrays, r)[101] for r in range(2)] == [0, 1003]
+
+
+def test_only_broken_histograms(tmp_path: Path) -> None:
+    attempt = Attempt(tmp_path, 1, manifest("a"))
+    attempt.frame(1)
+    attempt.file.write(1, {schema.histogram_tag("activation"): b"broken"})
+    run = load_run(tmp_path)
+    for _, arrays in (query.histograms_at_step(run, "activation"), query.histograms_of_row(run, "activation", "a")):
+        assert arrays["steps"].shape == (0,)
+        assert arrays["starts"].tolist() == [0]
+    assert run.notes == ["1 broken record of activation histograms left out"]
+
+
 def test_unknown_names(logdir: Path) -> None:
     run = load_run(logdir / "plain")
     with pytest.raises(UnknownNameError, match=r"did you mean 'encoder\.layers\.0\.mlp\.act'\?"):
         query.units(run, "encoder.layers.0.mlp.akt")
     with pytest.raises(UnknownNameError, match="no statistic 'x' in run 'plain'"):
         query.statistic(run, "x")
+    with pytest.raises(UnknownNameError, match="no histogram 'weights' in run 'plain'; did you mean 'weight'"):
+        query.histograms_at_step(run, "weights")
+    with pytest.raises(
+        UnknownNameError, match=r"no parameter 'head\.wait' in run 'plain'; did you mean 'head\.weight'"
+    ):
+        query.histograms_of_row(run, "weight", "head.wait")

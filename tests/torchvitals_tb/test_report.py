@@ -66,9 +66,18 @@ def test_every_answer_is_the_one_of_the_route(written: tuple[Path, Written], tmp
     assert held.pop(key("dead", run="run")) == pack(*query.dead(run))
     for name in run.statistics:
         assert held.pop(key("statistic", run="run", name=name)) == pack(*query.statistic(run, name))
+    assert held.pop(key("scalars", run="run")) == pack(*query.scalars(run))
     for row in run.layers:
         if row.units:
             assert held.pop(key("units", run="run", layer=row.name)) == pack(*query.units(run, row.name))
+    for kind in run.histogram_kinds:
+        assert held.pop(key("histograms", run="run", kind=kind)) == pack(*query.histograms_at_step(run, kind))
+        for step in run.histograms(kind).steps.tolist():
+            found = held.pop(key("histograms", run="run", kind=kind, step=str(step)))
+            assert found == pack(*query.histograms_at_step(run, kind, step))
+        for row in run.layers if kind in ("activation", "gradient") else run.parameters:
+            found = held.pop(key("histograms", run="run", kind=kind, row=row.name))
+            assert found == pack(*query.histograms_of_row(run, kind, row.name))
     assert held == {}
 
 
@@ -88,14 +97,15 @@ def test_what_does_not_fit_is_left_out_whole_and_said(tmp_path: Path) -> None:
         said = [line for line in small.left_out if line.startswith(f"run '{name}': ")]
         assert any("'activation/mean'" in line and " more" in line for line in said)
         assert not any("'gradient/rms'" in line for line in said)
-    assert small.size < 90_000 + STATIC.joinpath(ENTRY).stat().st_size + 50_000 < whole.size
+    scripts = sum(path.stat().st_size for path in STATIC.glob("*.js"))
+    assert small.size < 90_000 + scripts + 50_000 < whole.size
     text = small.path.read_text()
     assert json.loads(re.findall('id="torchvitals-about">(.*?)</script>', text)[0])["left_out"] == list(small.left_out)
 
 
 def test_all_files_of_the_page_are_carried() -> None:
-    """Another script or a worker of the page would have to be put into the report as well."""
-    assert [name for name in find(STATIC) if not name.endswith(".css")] == [ENTRY]
+    """Another script of the page would have to be put into the report as well."""
+    assert [name for name in find(STATIC) if not name.endswith((".css", ".worker.js"))] == [ENTRY]
 
 
 def test_a_page_that_was_not_built(tmp_path: Path) -> None:
@@ -121,7 +131,7 @@ def test_broken_runs_are_named(
         file.write(1, {"torchvitals/manifest": "{not json"})
     assert cli.main(["report", str(tmp_path / "runs"), "-o", str(tmp_path / "r.html")]) == 0
     out, err = capsys.readouterr()
-    assert re.search(r"r\.html: 1 run,\s0\.\d MB", out)
+    assert re.search(r"r\.html: 1\s+run,\s0\.\d MB", out)
     assert err.startswith("torchvitals: run 'bad' was left out: run 'bad' has no readable manifest")
     assert cli.main(["report", str(tmp_path / "runs"), "-o", str(tmp_path / "r.html"), "--run", "*d"]) == 2
     assert cli.main(["report", str(tmp_path / "runs"), "-o", str(tmp_path / "x.html"), "--run", "bad"]) == 2
@@ -191,7 +201,8 @@ def test_rows_numbers_units_and_files(show: Callable[..., Page], written: tuple[
     expected = float(written[1].statistics["gradient/rms"][0, 0])
     assert float(cell.inner_text()) == pytest.approx(expected, rel=1e-6)
     with page.expect_download() as download:
-        page.get_by_role("button", name="CSV").click()
+        page.locator("[data-testid=export-menu] summary").click()
+        page.get_by_role("menuitem", name="CSV").click()
     assert "stem.conv" in Path(download.value.path()).read_text()
     page.keyboard.press("t")
     page.wait_for_selector("[data-testid=heatmap]")
@@ -201,10 +212,27 @@ def test_rows_numbers_units_and_files(show: Callable[..., Page], written: tuple[
     page.click("[data-testid=lens-dead]")
     page.get_by_text("stem.act").first.click()
     page.wait_for_timeout(300)
+    page.click("[data-testid=lens-distributions]")
+    page.wait_for_selector("[data-testid=ridge]", state="attached")
+    page.keyboard.press("[")  # from the newest record to the one before, which is in the report as well
+    expect(page.locator("[data-testid=cursor-readout]")).to_have_attribute("data-step", "100")
+    page.click("[data-testid=lens-dead]")
     assert page.locator("[data-testid=error-banner]").count() == 0
-    assert "p.torchvitals.lens=dead" in page.url  # the state is in the address of a file, too
+    page.wait_for_url(re.compile("p[.]torchvitals[.]lens=dead"))  # the state is in the address of a file, too
     page.wait_for_timeout(4500)  # the page has polled once more
     assert page.locator("[data-testid=error-banner]").count() == 0
+
+
+def test_the_graph_is_laid_out_by_a_worker_from_the_file(
+    show: Callable[..., Page], complaints: list[str], written: tuple[Path, Written], tmp_path: Path
+) -> None:
+    page = show(write_report(written[0], tmp_path / "r.html").path, lens="structure", graph="graph")
+    page.wait_for_selector("[data-testid=graph-box]")
+    assert [worker.url.partition(":")[0] for worker in page.workers] == ["blob"]
+    page.get_by_role("button", name="Expand").click()
+    expect(page.locator("[data-testid=graph-box][data-kind=leaf]")).to_have_count(20)
+    # Made in the page, loaded from nowhere.
+    complaints[:] = [c for c in complaints if not c.startswith("request: blob:")]
 
 
 def test_names_that_are_markup_and_several_runs(show: Callable[..., Page], tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from torchvitals_tb import diagnose, load_run, rules
 from torchvitals_tb.diagnosis import examine
 from torchvitals_tb.findings import CODES, Finding
 from torchvitals_tb.rules.causes import put_causes_first
-from torchvitals_tb.rules.view import View, first_lasting, listed, number, percent, persistent, times
+from torchvitals_tb.rules.view import View, first_lasting, persistent
+from torchvitals_tb.words import listed, number, percent, times
 
 
 def test_a_rule_for_every_code() -> None:

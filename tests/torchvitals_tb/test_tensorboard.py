@@ -50,4 +50,4 @@ def test_served(written: tuple[Path, Written], prefix: str) -> None:
             _, arrays = unpack(get(url))
             assert arrays["values"].tobytes() == truth.statistics["gradient/rms"].tobytes()
         finally:
-            process.terminate()
+            process.kill()  # a signal to end may be lost where an exception is swallowed, in a destructor say

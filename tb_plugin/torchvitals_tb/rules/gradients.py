@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from torchvitals_tb.findings import Finding
 from torchvitals_tb.rules.registry import NotCheckedError, rule
-from torchvitals_tb.rules.view import Floats, View, first_lasting, largest, listed, median, number, percent, times
+from torchvitals_tb.rules.view import Floats, View, first_lasting, largest, median
+from torchvitals_tb.words import listed, number, percent, times
 
 _LEAST_ROWS = 4
 _VANISHED = 1e-4

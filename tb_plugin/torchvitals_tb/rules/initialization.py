@@ -9,7 +9,8 @@ import numpy as np
 
 from torchvitals_tb.findings import Finding
 from torchvitals_tb.rules.registry import NotCheckedError, rule
-from torchvitals_tb.rules.view import View, listed, median, number
+from torchvitals_tb.rules.view import View, median
+from torchvitals_tb.words import listed, number
 
 _FORWARD = 1e3
 _BACKWARD = 1e5

@@ -8,7 +8,8 @@ import numpy as np
 
 from torchvitals_tb.findings import Finding
 from torchvitals_tb.rules.registry import NotCheckedError, rule
-from torchvitals_tb.rules.view import View, listed, percent, persistent
+from torchvitals_tb.rules.view import View, persistent
+from torchvitals_tb.words import listed, percent
 
 _FLOAT16_MAX = 65504.0
 

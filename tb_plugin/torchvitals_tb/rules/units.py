@@ -8,8 +8,9 @@ import numpy as np
 
 from torchvitals_tb.findings import Finding
 from torchvitals_tb.rules.registry import NotCheckedError, rule
-from torchvitals_tb.rules.view import View, listed, median, percent, persistent
+from torchvitals_tb.rules.view import View, median, persistent
 from torchvitals_tb.schema import ACTIVATIONS
+from torchvitals_tb.words import listed, percent
 
 _DEAD = 0.3
 _DYING = 0.2
@@ -33,9 +34,9 @@ def dead_units(view: View) -> Iterator[Finding]:
 
     Source: Lu et al. 2020 (born dead); the rule of three for the window.
     """
-    if not len(view.unit_records[1]):
+    if not len(view.unit_steps):
         raise NotCheckedError("no records of units")
-    lives, (steps, _) = view.lives, view.unit_records
+    lives, steps = view.lives, view.unit_steps
     window = np.array([view.lives.observations[:, r].sum() for r in range(len(view.layers))])
     mortal = [
         int(r)

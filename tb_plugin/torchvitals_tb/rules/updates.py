@@ -8,7 +8,8 @@ import numpy as np
 
 from torchvitals_tb.findings import Finding
 from torchvitals_tb.rules.registry import NotCheckedError, rule
-from torchvitals_tb.rules.view import Floats, View, listed, median, number, percent
+from torchvitals_tb.rules.view import Floats, View, median
+from torchvitals_tb.words import listed, number, percent
 
 _LARGE = 0.3
 _RUIN = 1.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections import OrderedDict
 from functools import cached_property
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ Mask = NDArray[np.bool_]
 
 _SHOWN_STEPS: Final = 60  # of an evidence
 _SHOWN_ROWS: Final = 40
+_KEPT: Final = 10  # statistics at a time, more than a rule looks at: all of them take twice what the files do
 
 _RECTIFIERS: Final = frozenset(
     ("relu", "relu6", "leaky_relu", "prelu", "rrelu", "clamp", "elu", "gelu", "silu", "mish", "hardswish", "softplus")
@@ -47,7 +49,7 @@ class View:
         self.parameters: tuple[Parameter, ...] = run.parameters
         self.from_start = self._start == 0
         """The first sampled steps are among those looked at."""
-        self._statistics: dict[str, Floats] = {}
+        self._statistics: OrderedDict[str, Floats] = OrderedDict()
         self._remark = ""
 
     def remark(self, text: str) -> None:
@@ -64,15 +66,25 @@ class View:
     def __getitem__(self, name: str) -> Floats:
         """A statistic, [T, rows]; all NaN where it is not recorded."""
         if name not in self._statistics:
-            rows = len(self.parameters) if name.startswith("parameter/") else len(self.layers)
-            values = np.full((len(self.steps), rows), np.nan)
-            if name in self.run and len(self.steps):
-                series = self.run[name]
-                at = np.searchsorted(self.steps, series.steps)
-                known = (at < len(self.steps)) & (self.steps[np.minimum(at, len(self.steps) - 1)] == series.steps)
-                values[at[known]] = series.values[known]
-            self._statistics[name] = values
+            self._statistics[name] = self._read(name)
+            if len(self._statistics) > _KEPT:
+                self._statistics.popitem(last=False)
+        self._statistics.move_to_end(name)
         return self._statistics[name]
+
+    def _read(self, name: str) -> Floats:
+        rows = len(self.parameters) if name.startswith("parameter/") else len(self.layers)
+        shape = len(self.steps), rows
+        if name not in self.run or not len(self.steps):
+            return np.full(shape, np.nan)
+        series = self.run[name]
+        if np.array_equal(series.steps, self.steps):
+            return series.values.astype(np.float64)
+        values = np.full(shape, np.nan)
+        at = np.searchsorted(self.steps, series.steps)
+        known = (at < len(self.steps)) & (self.steps[np.minimum(at, len(self.steps) - 1)] == series.steps)
+        values[at[known]] = series.values[known]
+        return values
 
     @cached_property
     def broken(self) -> Mask:
@@ -85,7 +97,11 @@ class View:
 
     def sound(self, name: str) -> Floats:
         """A statistic without the broken steps."""
-        return np.where(self.broken[:, None], np.nan, self[name])
+        return self.without_broken(self[name])
+
+    def without_broken(self, values: Floats) -> Floats:
+        """Numbers [T, rows] with NaN on the broken steps."""
+        return np.where(self.broken[:, None], np.nan, values) if self.broken.any() else values
 
     @cached_property
     def skipped(self) -> Mask:
@@ -126,8 +142,8 @@ class View:
     def feeders(self) -> list[list[int]]:
         """Of each row the rows that feed it."""
         found: list[list[int]] = [[] for _ in self.layers]
-        for before, after in self.run.manifest.edges:
-            if before < after:
+        for before, afters in enumerate(self.fed):
+            for after in afters:
                 found[after].append(before)
         return found
 
@@ -182,16 +198,19 @@ class View:
 
     # Units ----------------------------------------------------------------------------------------------------------
 
-    @cached_property
-    def unit_records(self) -> tuple[NDArray[np.int64], list[Any]]:
-        """Steps and records of what the units did."""
-        found = [(step, record) for step, record in self.run.units if not len(self.steps) or step >= self.steps[0]]
-        return np.array([step for step, _ in found], dtype=np.int64), [record for _, record in found]
+    @property
+    def unit_steps(self) -> NDArray[np.int64]:
+        """Steps of the records of what the units did."""
+        return self._units[0]
 
-    @cached_property
+    @property
     def lives(self) -> lifelines.Lives:
         """The units over those records."""
-        return lifelines.follow(self.unit_records[1], lifelines.window(self.layers))
+        return self._units[1]
+
+    @cached_property
+    def _units(self) -> tuple[NDArray[np.int64], lifelines.Lives]:
+        return lifelines.of_run(self.run, int(self.steps[0]) if len(self.steps) else None)
 
     # Evidence -------------------------------------------------------------------------------------------------------
 
@@ -246,40 +265,20 @@ def first_lasting(mask: Mask, least: int = 3) -> int | None:
     return None
 
 
-def percent(share: float) -> str:
-    """``12 %``; never 0 or 100 where it is not exactly that."""
-    if 0 < share < 0.01:
-        return "under 1 %"
-    if 0.99 < share < 1:
-        return "over 99 %"
-    return f"{share:.0%}".replace("%", " %")
-
-
-def number(x: float) -> str:
-    """A number for a sentence: three digits, powers of ten where it is far from one."""
-    if x == 0 or not math.isfinite(x):
-        return f"{x:g}"
-    return f"{x:.3g}" if 1e-3 <= abs(x) < 1e5 else f"{x:.1e}"
-
-
-def times(ratio: float) -> str:
-    """``30 times``, ``10^6 times``."""
-    if not ratio < 1e100:
-        return "beyond measure"
-    return f"{ratio:.0f} times" if ratio < 1e4 else f"10^{math.log10(ratio):.0f} times"
-
-
-def listed(names: list[str], shown: int = 3) -> str:
-    """``a, b, c and 4 more``."""
-    more = len(names) - shown
-    return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")
-
-
 def median(values: Any, axis: int | None = None) -> Any:
     """Without what was not measured; NaN where nothing was."""
+    values = np.asarray(values)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        return np.nanmedian(values, axis=axis)
+        if values.ndim != 2 or axis is None:
+            return np.nanmedian(values, axis=axis)
+        # NumPy goes through columns with NaN one by one, in Python: only those that have any.
+        columns = np.moveaxis(values, axis, 0)
+        holed = np.isnan(columns).any(axis=0)
+        out = np.empty(columns.shape[1], dtype=np.result_type(columns, np.float32))
+        out[~holed] = np.median(columns[:, ~holed], axis=0)
+        out[holed] = np.nanmedian(columns[:, holed], axis=0)
+        return out
 
 
 def largest(values: Any, axis: int | None = None) -> Any:

@@ -22,9 +22,9 @@ from torchvitals.emit import Emitter
 from torchvitals.frames import Snapshot, StepNotes
 from torchvitals.parameters import Parameters, held_by
 from torchvitals.recorder import Recorder
-from torchvitals.schedule import Schedule, records
+from torchvitals.schedule import Schedule, finds_edges, records
+from torchvitals.scratch import Pool
 from torchvitals.selfcheck import SelfCheck
-from torchvitals.statistics import Pool
 from torchvitals.structure import Selection, canonical, wrapped
 from torchvitals.watch import Watch
 from torchvitals_tb.errors import TorchvitalsError
@@ -112,12 +112,16 @@ def attach_hooks(
         "overhead": float(overhead),
     }
     emitter = Emitter(writer, mirror=mirror)
-    before = process.monitors.get(id(model))
-    if before is not None:
-        before.remove()
-    recorder = Recorder(emitter, options)
-    vitals = Vitals(model, recorder, schedule, selection, start_step, on_error, Watch(recorder, on_finding))
-    vitals._start()
+    try:
+        before = process.monitors.get(id(model))
+        if before is not None:
+            before.remove()
+        recorder = Recorder(emitter, options)
+        vitals = Vitals(model, recorder, schedule, selection, start_step, on_error, Watch(recorder, on_finding))
+        vitals._start()
+    except BaseException:
+        emitter.close()
+        raise
     return vitals
 
 
@@ -155,6 +159,7 @@ class Vitals:
         self._notes = StepNotes(start_step, heavy=False)
         """Of the step being measured."""
         self._attached = False
+        self._failed = False
         self._seconds = 0.0
         self._boundary = Boundary(self._parameters, self._look_up)
 
@@ -167,21 +172,8 @@ class Vitals:
 
     def remove(self) -> None:
         """Takes the hooks out, writes what is pending, and closes the writer if it was made from a path."""
-        if not self._attached:
-            return
-        self._attached = False
-        process.unwatch(self._key)
-        self._finalizer.detach()
-        try:
-            if self._capture.armed and self._boundary.begun:
-                self._finish_step()
-            self._write(wait=True)
-            if self._watch is not None and self._watch.is_worth_it():
-                self._look(self._watch)
-        finally:
-            self._disarm()
-            if self._recorder is not None:
-                self._try(self._recorder.close)
+        if self._recorder is not None:
+            self._let_go(self._recorder, waits=not self._recorder.is_here())
 
     def __enter__(self) -> Vitals:
         return self
@@ -242,13 +234,42 @@ class Vitals:
         self._finalizer.atexit = False
         process.watch(self._key, self)
         self._attached = True
-        self._look_up()
-        self._arm_if_sampled()
+        try:
+            self._look_up()
+            self._arm_if_sampled()
+        except BaseException:
+            self.remove()
+            raise
+
+    def _let_go(self, recorder: Recorder, *, waits: bool) -> None:
+        """Takes the hooks out. What is pending is written before this returns, or else by the recorder's thread."""
+        if not self._attached:
+            return
+        self._attached = False
+        process.unwatch(self._key)
+        self._finalizer.detach()
+        try:
+            if self._capture.armed and self._boundary.begun:
+                self._finish_step()
+        finally:
+            self._disarm()
+            if waits:
+                self._end(recorder)
+            else:
+                recorder.later(lambda: self._end(recorder))
+
+    def _end(self, recorder: Recorder) -> None:
+        try:
+            self._write(wait=True)
+            if self._watch is not None and self._watch.is_worth_it():
+                self._look(self._watch)
+        finally:
+            self._try(recorder.close)
 
     def _arm_if_sampled(self) -> None:
         if self._recorder is not None and not self._paused and self._model() is not None:
-            measuring, training = self._seconds + self._capture.seconds, self._recorder.training_seconds()
-            if self._schedule.samples(self._step - self._first, measuring, training):
+            training = self._recorder.training_seconds()
+            if self._schedule.samples(self._step - self._first, self._measuring(), training):
                 self._arm(self._recorder)
                 return
         self._disarm()
@@ -262,7 +283,7 @@ class Vitals:
         self._notes = StepNotes(self._step, heavy=heavy)
         histograms = heavy and recorder.options["histograms"]
         self._parameters.arm(wrapped(model), histograms=histograms)
-        self._capture.arm(wrapped(model), histograms=histograms, edges=heavy)
+        self._capture.arm(wrapped(model), histograms=histograms, edges=heavy and finds_edges(recorder.samples))
         self._boundary.forget()
         process.run_eagerly(self, True)
         self._seconds += time.perf_counter() - start
@@ -361,25 +382,37 @@ class Vitals:
             self._try(self._collect, self._recorder, whole)
         self._boundary.next()
         self._step += 1
-        self._write()
+        if self._attached:
+            self._write()
         self._seconds += time.perf_counter() - start - (self._capture.seconds - measured)
         if self._attached:
             self._arm_if_sampled()
 
     def _collect(self, recorder: Recorder, whole: bool) -> None:
+        self._try(self._capture.settle)
         self._parameters.rest()
         self._self_check.after_step(self._capture, self._parameters, self._boundary.parameters(), whole=whole)
         self._notes.not_observed = self._not_observed
         self._notes.self_check = self._self_check.names()
-        recorder.add(Snapshot(self._notes, self._capture, self._parameters))
+        snapshot = Snapshot(self._notes, self._capture, self._parameters)
+        recorder.add(snapshot, self._measuring(), waits=self._attached)
+
+    def _measuring(self) -> float:
+        """Seconds spent on it so far."""
+        return self._seconds + self._capture.seconds + (self._recorder.seconds if self._recorder is not None else 0.0)
 
     def _write(self, *, wait: bool = False) -> None:
+        """Looks after what is being written: tells what went wrong; ``wait``: for all that is pending."""
         recorder = self._recorder
-        if recorder is None or not recorder.works():
+        if recorder is None or self._failed:
             return
-        self._try(recorder.write, self._seconds + self._capture.seconds, wait=wait)
-        if not recorder.works():
-            if self._on_error == "raise" and recorder.failure is not None:
+        if wait:
+            recorder.wait()
+        while recorder.errors:
+            self._fail("the run", recorder.errors.popleft())
+        if recorder.failure is not None:
+            self._failed = True
+            if self._on_error == "raise":
                 raise recorder.failure
             logger.warning("torchvitals stops recording at step %d: %s", self._step, recorder.failure)
             self.remove()
@@ -415,9 +448,10 @@ class Vitals:
 
 
 def _model_gone(vitals: weakref.ref[Vitals]) -> None:
+    """Python collects wherever it likes, also in the thread of the user's writer: here nothing may wait for that."""
     handle = vitals()
-    if handle is not None:
-        handle.remove()
+    if handle is not None and handle._recorder is not None:
+        handle._let_go(handle._recorder, waits=False)
 
 
 def _check_model(model: Any) -> None:

@@ -19,10 +19,12 @@ from torchvitals.dataflow import Graph, Origins, Rows
 from torchvitals.functional import Functions, activation_called, caller, limits_called
 from torchvitals.hooks import AfterBackward, Enter, Gradient, Scope, frame_of_call, made_of
 from torchvitals.parameters import Parameters
-from torchvitals.process import is_running
+from torchvitals.process import is_capturing, is_running
 from torchvitals.rows import GradientSums, Row, Table
-from torchvitals.statistics import Pool
+from torchvitals.scratch import Pool
+from torchvitals.stage import Goal, Stage
 from torchvitals.structure import Selection, outputs_of
+from torchvitals.sums import ZEROS, Limits
 from torchvitals.wiring import Wiring
 
 _MOST_ROWS: Final = 20_000
@@ -72,7 +74,9 @@ class Capture:
         self._graph = Graph()
         self._regions = Regions()
         self._edges_wanted = False
+        self._grew = False  # rows were added in a step whose edges were not wanted
         self._wiring = Wiring(self, fail)
+        self._stage = Stage(self._not_reduced)
         self._scopes: list[_Call] = []
         self._recording = False
         self._recomputing = False
@@ -104,7 +108,8 @@ class Capture:
         self.armed = True
         self.generation += 1
         self.histograms = histograms
-        self._edges_wanted = edges
+        self._edges_wanted = edges or self._grew
+        self._grew = False
         self._clear_rows()
         self._wiring.put_in(model)
 
@@ -113,6 +118,7 @@ class Capture:
         self._leaves.clear()
         self._calls.clear()
         self._graph.clear()
+        self._stage.clear()
         self._passes.clear()
         self._running_passes = 0
         self._backward_seen = False
@@ -129,6 +135,10 @@ class Capture:
         self._wiring.take_out(iterated)
         self._origins.clear()
         self._end_outermost()
+
+    def settle(self) -> None:
+        """Reduces what still waits to be: the rows are then complete."""
+        self._stage.reduce()
 
     @property
     def begun(self) -> bool:
@@ -226,7 +236,7 @@ class Capture:
     def _begin_outermost(self, scope: Scope) -> None:
         self._thread = threading.get_ident()
         in_backward = torch._C._current_graph_task_id() != -1
-        usable = torch.is_grad_enabled() and not _transformed()
+        usable = torch.is_grad_enabled() and not _transformed() and not is_capturing()
         if self._recomputing and not (usable and in_backward and self._regions.goes_on()):
             self._end_outermost()
         if self._recomputing:
@@ -265,7 +275,7 @@ class Capture:
         scope: Scope,
         output: Any,
         fed_by: Rows,
-        limits: statistics.Limits,
+        limits: Limits,
     ) -> None:
         out, *others = outputs_of(output) or (None,)
         if _transformed():
@@ -282,6 +292,7 @@ class Capture:
             if len(self.rows) >= _MOST_ROWS:
                 raise OverflowError(f"the model has more than {_MOST_ROWS} layers, counting every call")
             index = self._table.add(title, function, call, scope, caller(), out, fed_by, limits)
+            self._grew = not self._edges_wanted
         row = self.rows[index]
         if self._edges_wanted:
             self._edges.update((before, index) for before in self._graph.feeding(out, fed_by) if before != index)
@@ -292,7 +303,7 @@ class Capture:
             self._active.add(index)
             row.begin(scratch)
         self._add_activation(row, x, out.shape, scope, fed_by)
-        row.activation[statistics.ZEROS] += missing
+        row.activation[ZEROS] += missing
         row.elements += missing
         self._expect_gradients(index, out, others)
 
@@ -323,15 +334,21 @@ class Capture:
         units = row.units
         axis = None
         if units is not None:
-            axis = self._table.axis(scope, row.layer.kind, shape, fed_by)
-            if axis is None or shape[axis] != row.layer.units:
-                units, axis = None, None
+            axis = self._table.axis_again(row, scope, shape, fed_by)
+            if axis is None or x.ndim <= axis or x.shape[axis] != row.layer.units:  # a sparse one has other axes
+                axis = units = None
+        row.elements += x.numel()
+        bins = (row, "activation_bins") if self.histograms and row.activation_bins is None else None
+        if row.scratch.host and row.limits == (None, None) and self._stage.takes(x):
+            self._stage.put(x, Goal(row.activation, x.shape, axis, units, True, bins))
+            return
+        if x.numel() == 0:  # nothing stored, or nothing in this process
+            return
         with _no_autocast(x.device.type):
             statistics.add_activation(row.activation, x, axis, row.scratch, units, row.limits)
             statistics.add_spread(row.activation, x, row.scratch)
-            if self.histograms and row.activation_bins is None:
-                row.activation_bins = statistics.count_bins(x, row.scratch)
-        row.elements += x.numel()
+            if bins:
+                row.activation_bins = statistics.bins_in_use(x, row.scratch)
 
     # One function -----------------------------------------------------------------------------------------------------
 
@@ -347,10 +364,12 @@ class Capture:
             if name is not None and not self._hidden:
                 self._record_again(output, lambda row: row.layer.kind == "function" and row.layer.type == name)
             return
+        if self._hidden:  # part of a module, whose output comes from the module
+            if name is not None and self._scopes and isinstance(output, Tensor):
+                self._scopes[-1].scope.inner = (weakref.ref(output), name)
+            return
         fed_by = self._origins.of((args, tuple(kwargs.values())) if kwargs else args)
-        if name is not None and self._hidden and self._scopes and isinstance(output, Tensor):
-            self._scopes[-1].scope.inner = (weakref.ref(output), name)
-        if name is None or self._hidden or not self._recording or not self._scopes:
+        if name is None or not self._recording or not self._scopes:
             if fed_by:
                 self._origins.set(output, fed_by)
             return
@@ -382,8 +401,17 @@ class Capture:
         if side and row.side_gradient is None:
             row.side_gradient = GradientSums(row.scratch)
         sums = row.side_gradient if side and row.side_gradient is not None else row.gradient
+        if row.scratch.host and not missing and gradient.dtype == torch.float32 and self._stage.takes(x):
+            bins = (sums, "bins") if self.histograms and sums.bins is None else None
+            self._stage.put(x, Goal(sums.sums, x.shape, None, None, False, bins))
+            sums.elements += x.numel()
+            return
         with torch.no_grad(), _no_autocast(x.device.type):
             sums.add(x, missing, gradient.dtype, row.scratch, histograms=self.histograms)
+
+    def _not_reduced(self, goal: Goal, error: Exception) -> None:
+        row = next(self.rows[i] for i in self._active if self.rows[i].activation is goal.sums)
+        self._fail(row.layer.name, error)
 
     def after_backward(self) -> None:
         self._running_passes -= 1

@@ -31,9 +31,9 @@ class Origins:
 
     def set(self, value: Any, rows: Rows) -> None:
         """From now on the tensors in a value come from these rows."""
-        for x in tensors(value):
+        for x in (value,) if type(value) is Tensor else tensors(value):
             # PyTorch swaps no parameter that has a weak reference; it lives longer than this anyway.
-            self._of[id(x)] = (None if isinstance(x, Parameter) else weakref.ref(x), rows)
+            self._of[id(x)] = (None if type(x) is not Tensor and isinstance(x, Parameter) else weakref.ref(x), rows)
 
     def of(self, value: Any) -> Rows:
         """Rows behind all tensors in a value; of many the latest."""
@@ -43,7 +43,7 @@ class Origins:
             # The address of a tensor that is gone may be another's by now.
             if entry is not None and (entry[0] is None or entry[0]() is x):
                 rows.update(entry[1])
-        return tuple(sorted(rows))[-_MOST:]
+        return tuple(rows) if len(rows) < 2 else tuple(sorted(rows))[-_MOST:]
 
 
 class Graph:

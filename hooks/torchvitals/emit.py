@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,7 @@ from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 from tensorboard.compat.proto.types_pb2 import DT_DOUBLE, DT_FLOAT, DT_STRING
 
+from torchvitals import checksum
 from torchvitals_tb import packing, schema
 
 MIRRORED_LAYERS = 64
@@ -36,8 +39,8 @@ class Frame:
     """JSON, on the first frame and whenever it changed."""
     statistics: Mapping[str, NDArray[np.float32]]
     run: NDArray[np.float64]
-    histograms: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
-    """Kind -> counts [rows, 1024]."""
+    histograms: dict[str, packing.Histograms] = field(default_factory=dict)
+    """By kind."""
     units: bytes | None = None
     scalars: Mapping[str, float] = field(default_factory=dict)
     """Global numbers for TensorBoard's own scalars tab."""
@@ -61,9 +64,24 @@ class Emitter:
         self._pid = os.getpid()
         self._foreign = type(self._writer).__module__.startswith("tensorboardX")
         self._segments: dict[str, tuple[int, int]] = {}
+        self._described: set[str] = set()
+        """Tags whose metadata are written."""
+        flush = self._writer.flush
+        self._flush = flush.method if type(flush) is _First else flush
+        self._waiting: list[tuple[_First, Callable[[], None]]] = []
+        self._slow_down = checksum.speed_up(self._writer)
 
     def write(self, frame: Frame, layers: tuple[schema.Layer, ...], parameters: tuple[schema.Parameter, ...]) -> None:
         """Writes one event.
+
+        Raises:
+            RuntimeError: as `check`.
+        """
+        self.check()
+        self._add(self._values(frame, layers, parameters), frame.step)
+
+    def check(self) -> None:
+        """Whether there is a writer to write with.
 
         Raises:
             RuntimeError: the writer was closed, or this is a forked process, where its thread does not run.
@@ -72,7 +90,18 @@ class Emitter:
             raise RuntimeError("the process was forked after attach_hooks; a child writes nothing")
         if getattr(self._writer, "all_writers", self) is None:
             raise RuntimeError("the SummaryWriter was closed; the remaining steps are not recorded")
-        self._add(self._values(frame, layers, parameters), frame.step)
+
+    def before_flush(self, call: Callable[[], None]) -> None:
+        """Has something called before the user's writer is flushed or closed, until this one is closed."""
+        if self._owned:
+            return
+        for name in ("flush", "close"):
+            with contextlib.suppress(AttributeError):  # it takes none, so it is the user who must call `Vitals.flush`
+                first = getattr(self._writer, name)
+                if type(first) is not _First:
+                    first = _First(self._writer, name)
+                first.calls.append(call)
+                self._waiting.append((first, call))
 
     @property
     def directory(self) -> str:
@@ -81,10 +110,18 @@ class Emitter:
 
     def flush(self) -> None:
         if os.getpid() == self._pid and getattr(self._writer, "all_writers", self) is not None:
-            self._writer.flush()
+            self._flush()
+
+    def forget(self) -> None:
+        """Leaves the writer as it was found. A method that somebody has wrapped since stays, and does nothing more."""
+        self._slow_down()
+        while self._waiting:
+            first, call = self._waiting.pop()
+            first.leave_out(call)
 
     def close(self) -> None:
-        """Closes the writer if it was made here, from a path."""
+        """Leaves the writer alone, and closes it if it was made here, from a path."""
+        self.forget()
         if self._owned and os.getpid() == self._pid:
             self._writer.close()
 
@@ -106,13 +143,9 @@ class Emitter:
         if self._mirror is not False:
             values += [Summary.Value(tag=tag, simple_value=number) for tag, number in frame.scalars.items()]
         if self._mirror is True or (self._mirror == "auto" and len(layers) <= MIRRORED_LAYERS):
-            for kind, counts in frame.histograms.items():
+            for kind, histograms in frame.histograms.items():
                 rows = layers if schema.rows_of(kind) == "layers" else parameters
-                values += [
-                    _stock_histogram(f"vitals/{kind}/{row.name}", counts[i])
-                    for i, row in enumerate(rows[: len(counts)])
-                    if counts[i].any()
-                ]
+                values += _stock_histograms(kind, [row.name for row in rows], histograms)
         return values
 
     def _value(self, tag: str, tensor: TensorProto, data_class: Any) -> Any:
@@ -121,9 +154,12 @@ class Emitter:
         if written > schema.SEGMENT_BYTES:
             number, written = number + 1, tensor.ByteSize()
         self._segments[tag] = (number, written)
-        content = SummaryMetadata.PluginData(plugin_name=schema.PLUGIN_NAME, content=schema.PLUGIN_CONTENT)
-        metadata = SummaryMetadata(plugin_data=content, data_class=data_class)
-        return Summary.Value(tag=f"{tag}@{number}" if number else tag, tensor=tensor, metadata=metadata)
+        value = Summary.Value(tag=f"{tag}@{number}" if number else tag, tensor=tensor)
+        if value.tag not in self._described:  # TensorBoard, and our reader, go by the first of a tag
+            self._described.add(value.tag)
+            content = SummaryMetadata.PluginData(plugin_name=schema.PLUGIN_NAME, content=schema.PLUGIN_CONTENT)
+            value.metadata.CopyFrom(SummaryMetadata(plugin_data=content, data_class=data_class))
+        return value
 
     def _add(self, values: list[Any], step: int) -> None:
         summary: Any = Summary(value=values)
@@ -132,6 +168,32 @@ class Emitter:
 
             summary = summary_pb2.Summary.FromString(summary.SerializeToString())
         self._writer._get_file_writer().add_summary(summary, step, time.time())
+
+
+class _First:
+    """In the place of a writer's method: makes a call for every model recorded there, then what the method does."""
+
+    def __init__(self, writer: Any, name: str) -> None:
+        self.method = getattr(writer, name)
+        functools.update_wrapper(self, self.method)
+        self.calls: list[Callable[[], None]] = []
+        self._writer, self._name = writer, name
+        self._before = vars(writer).get(name) if hasattr(writer, "__dict__") else None
+        setattr(writer, name, self)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        for call in list(self.calls):
+            call()
+        return self.method(*args, **kwargs)
+
+    def leave_out(self, call: Callable[[], None]) -> None:
+        """The last one puts back what was there, unless somebody has wrapped this since."""
+        self.calls.remove(call)
+        if not self.calls and vars(self._writer).get(self._name) is self:
+            if self._before is None:
+                delattr(self._writer, self._name)
+            else:
+                setattr(self._writer, self._name, self._before)
 
 
 def tensor_proto(array: NDArray[Any]) -> TensorProto:
@@ -148,18 +210,34 @@ def _blob(data: bytes) -> TensorProto:
     return proto
 
 
-def _stock_histogram(tag: str, counts: NDArray[Any]) -> Any:
-    """TensorBoard's own histogram: rows of left edge, right edge, count, ascending. Leaves out what is not finite."""
+def _stock_histograms(kind: str, names: list[str], histograms: packing.Histograms) -> list[Any]:
+    """TensorBoard's own histograms, one a row: left edge, right edge, count, ascending; without what is not finite."""
+    row = np.repeat(np.arange(histograms.rows), np.diff(histograms.starts))
+    order = np.lexsort((_RANK[histograms.bins], row))
+    order = order[_RANK[histograms.bins[order]] < packing.BINS]
+    bins = histograms.bins[order]
+    table = np.column_stack([_EDGES[bins], histograms.counts[order]]).astype(np.float32)
+    starts = np.searchsorted(row[order], np.arange(histograms.rows + 1))
+    return [
+        Summary.Value(tag=f"vitals/{kind}/{name}", tensor=tensor_proto(table[a:b]), metadata=_STOCK)
+        for name, a, b in zip(names, starts[:-1].tolist(), starts[1:].tolist(), strict=False)
+        if b > a
+    ]
+
+
+def _ascending() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """[1024, 2] edges of the bins, and [1024] their place from the lowest upwards; 1024 where one is not finite."""
     limits = packing.bin_limits()
-    used = np.flatnonzero(counts)
-    used = used[np.isfinite(limits[used]).all(axis=1)]
-    used = used[np.argsort(limits[used, 0] / 2 + limits[used, 1] / 2, kind="stable")]
-    edges = np.sort(limits[used], axis=1)
-    table = np.column_stack([edges, counts[used]]).astype(np.float32)
-    metadata = SummaryMetadata(
-        plugin_data=SummaryMetadata.PluginData(plugin_name="histograms"), data_class=DATA_CLASS_TENSOR
-    )
-    return Summary.Value(tag=tag, tensor=tensor_proto(table), metadata=metadata)
+    finite = np.flatnonzero(np.isfinite(limits).all(axis=1))
+    rank = np.full(packing.BINS, packing.BINS)
+    rank[finite[np.argsort(limits[finite].mean(axis=1, dtype=np.float64), kind="stable")]] = np.arange(len(finite))
+    return np.sort(limits, axis=1), rank
+
+
+_EDGES, _RANK = _ascending()
+_STOCK: Final = SummaryMetadata(
+    plugin_data=SummaryMetadata.PluginData(plugin_name="histograms"), data_class=DATA_CLASS_TENSOR
+)
 
 
 def _open(path: Any) -> Any:

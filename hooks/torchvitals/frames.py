@@ -16,66 +16,69 @@ from torchvitals.capture import Capture
 from torchvitals.emit import Frame
 from torchvitals.parameters import Parameters
 from torchvitals.rows import Row
-from torchvitals.statistics import (
-    ABS_MAX,
-    COLUMNS,
-    COMPARED,
-    NONFINITE,
-    SATURATED,
-    SPREAD,
-    SUBNORMAL,
-    ZEROS,
-    Vector,
-    to_float32,
-)
+from torchvitals.statistics import Vector, to_float32
+from torchvitals.sums import ABS_MAX, COLUMNS, COMPARED, NONFINITE, SATURATED, SPREAD, SUBNORMAL, ZEROS
 from torchvitals.units import UnitRecord
 from torchvitals_tb import packing, schema
 from torchvitals_tb.schema import ACTIVATIONS, DORMANT_TAU
 
 Host = NDArray[Any] | None
+_PLAIN = frozenset((type(None), list, tuple, float, int, bool, np.ndarray))  # quicker to tell than what is a tensor
 
 
 class Fetch:
-    """Host copies of many small tensors, with one copy per device that nobody waits for."""
+    """Host copies of many small tensors, with one copy per device that nobody waits for in the training thread.
+
+    On CUDA the copy goes into pinned memory, behind the work that is queued already, and an event after it tells when
+    it has arrived. Pinned buffers come from PyTorch's cache of them: as many are in use as frames wait to be written.
+    """
 
     def __init__(self, items: list[Any]) -> None:
+        # What belongs to the training changes on: a loss scale, a learning rate.
+        tensors = [(i, x) for i, x in enumerate(items) if type(x) not in _PLAIN and isinstance(x, Tensor)]
         self._items = items
+        for i, x in tensors:
+            if x.numel() == 1 and not _is_far(x):
+                items[i] = x.detach().clone()
         self._copies: list[tuple[list[int], Tensor, Any]] = []
-        by_device: dict[torch.device, list[int]] = {}
-        for i, item in enumerate(items):
-            if isinstance(item, Tensor) and item.device.type != "cpu":
-                by_device.setdefault(item.device, []).append(i)
-        for device, indices in by_device.items():
+        groups: dict[torch.device, dict[torch.dtype, list[int]]] = {}
+        for i, item in tensors:
+            if _is_far(item):
+                groups.setdefault(item.device, {}).setdefault(item.dtype, []).append(i)
+        for device, by_dtype in groups.items():
             wide = torch.float32 if device.type == "mps" else torch.float64
-            flat = torch.cat([items[i].reshape(-1).to(wide) for i in indices])
+            flat = torch.cat([torch.cat([items[i].reshape(-1) for i in some]).to(wide) for some in by_dtype.values()])
             event = None
             if device.type == "cuda":
-                host = torch.empty(flat.shape, dtype=wide, pin_memory=True)
-                host.copy_(flat, non_blocking=True)
+                packed, flat = flat, torch.empty(flat.shape, dtype=wide, pin_memory=True)
+                flat.copy_(packed, non_blocking=True)
                 event = torch.cuda.Event()
                 event.record(torch.cuda.current_stream(device))
-            else:
-                host = flat.cpu()
-            self._copies.append((indices, host, event))
-
-    def ready(self) -> bool:
-        """Whether everything has arrived."""
-        return all(event is None or event.query() for _, _, event in self._copies)
+            self._copies.append(([i for some in by_dtype.values() for i in some], flat, event))
 
     def arrays(self) -> list[Host]:
         """The items on the host, in order; waits for what has not arrived."""
-        out: list[Host] = [item.numpy() if isinstance(item, Tensor) and item.device.type == "cpu" else item
-                           for item in self._items]  # fmt: skip
-        for indices, host, event in self._copies:
+        out: list[Any] = [
+            item.numpy()
+            if type(item) not in _PLAIN and isinstance(item, Tensor) and item.device.type == "cpu"
+            else item
+            for item in self._items
+        ]
+        for indices, copy, event in self._copies:
             if event is not None:
                 event.synchronize()
-            flat = host.numpy()
+            flat = copy.cpu().numpy()
             start = 0
             for i in indices:
                 shape = self._items[i].shape
                 out[i] = flat[start : start + shape.numel()].reshape(tuple(shape))
                 start += shape.numel()
         return out
+
+
+def _is_far(x: Tensor) -> bool:
+    """Whether reading a number of it would wait for a device."""
+    return x.device.type != "cpu"
 
 
 @dataclass
@@ -131,9 +134,6 @@ class Snapshot:
             items += (parameter.weight_bins, parameter.gradient_bins, parameter.learning_rate)
         self._fetch = Fetch(items)
 
-    def ready(self) -> bool:
-        return self._fetch.ready()
-
     def frame(self, units: UnitRecord, counters: NDArray[np.float64], manifest: str | None) -> Frame:
         """The vectors to write.
 
@@ -166,10 +166,11 @@ class Snapshot:
         )
         if self._heavy:
             columns = (layer_columns[2], layer_columns[3], parameter_columns[4], parameter_columns[5])
-            stacked = {kind: _stack_bins(column) for kind, column in zip(schema.HISTOGRAMS, columns, strict=True)}
-            stacked["gradient"] = packing.rescaled(stacked["gradient"], np.full(len(self.layers), scale))
-            stacked["weight_gradient"] = packing.rescaled(stacked["weight_gradient"], parameter_scale)
-            frame.histograms = {kind: counts for kind, counts in stacked.items() if counts.any()}
+            factors = (None, np.full(len(self.layers), scale), None, parameter_scale)
+            for kind, column, factor in zip(schema.HISTOGRAMS, columns, factors, strict=True):
+                rows = _histograms(column, factor)
+                if len(rows.bins):
+                    frame.histograms[kind] = rows
             frame.units = units.take(self.layers)
         return frame
 
@@ -223,7 +224,7 @@ class Snapshot:
             "parameter/grad_nonfinite_fraction": statistics.share(gradient, NONFINITE, m),
             "parameter/update_rms": update_rms,
             "parameter/update_ratio": ratio,
-            "parameter/learning_rate": np.array([np.nan if lr is None else float(lr) for lr in columns[6]]),
+            "parameter/learning_rate": np.array([np.nan if lr is None else np.asarray(lr).item() for lr in columns[6]]),
         }
 
     def _scalars_of(self, values: dict[str, Vector]) -> dict[str, float]:
@@ -250,10 +251,28 @@ def _stack(column: list[Host]) -> Vector:
     return np.array([none if sums is None else sums for sums in column], dtype=np.float64).reshape(-1, COLUMNS)
 
 
-def _stack_bins(column: list[Host]) -> NDArray[np.int64]:
-    none = np.zeros(statistics.BINS, dtype=np.int64)
-    rows = [none if counts is None else counts.astype(np.int64) for counts in column]
-    return np.array(rows, dtype=np.int64).reshape(-1, statistics.BINS)
+def _histograms(column: list[Any], factor: Vector | None) -> packing.Histograms:
+    """Rows of bins in use and their counts, or of all counts; of values divided by a factor each."""
+    bins: list[NDArray[Any]] = [np.empty(0, dtype=np.int64)]
+    counts: list[NDArray[Any]] = [np.empty(0, dtype=np.int64)]
+    lengths = np.zeros(len(column), dtype=np.int64)
+    for i, row in enumerate(column):
+        if row is None:
+            continue
+        used, numbers = row if isinstance(row, tuple) else (row.nonzero()[0], row[row.nonzero()])
+        if factor is not None and factor[i] != 1:
+            dense = np.zeros((1, packing.BINS), dtype=np.int64)
+            dense[0, used] = numbers
+            moved = packing.rescaled(dense, factor[i : i + 1])[0]
+            used, numbers = moved.nonzero()[0], moved[moved > 0]
+        bins.append(used)
+        counts.append(numbers)
+        lengths[i] = len(used)
+    return packing.Histograms(
+        np.concatenate([[0], np.cumsum(lengths)]),
+        np.concatenate(bins).astype(np.uint16),
+        np.concatenate(counts).astype(np.uint32),
+    )
 
 
 def _is_bounded(layer: schema.Layer) -> bool:

@@ -40,6 +40,7 @@ class Scope:
         "handles",
         "hides",
         "inner",
+        "known_by",
         "layer",
         "leaf",
         "limits",
@@ -74,6 +75,7 @@ class Scope:
         self.made_of = made_of(module)
         self.handles: tuple[Any, ...] = ()
         """Of the forward pre-hook and the forward hook."""
+        self.known_by = known_by(module)
         self.selected = capture.selection(self.title)
         # These run as one fused kernel where nothing needs a gradient, unless a function mode is on.
         fusing = (nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerEncoder)
@@ -94,6 +96,13 @@ class Scope:
         before = module.register_forward_pre_hook(Enter(self))
         self.handles = (before,)
         self.handles = (before, module.register_forward_hook(Exit(self), always_call=True))
+
+    def begin(self, module: nn.Module) -> None:
+        """A new step: forgets the one before."""
+        self.generation = self.capture.generation
+        self.limits = limits_of(self.function, module)
+        self.calls_no_modules = isinstance(module, nn.MultiheadAttention) or (self.may_be_fused and not module.training)
+        self.expected, self.called, self.inner = True, False, None
 
     def enter(self, module: nn.Module, args: Any) -> None:
         """A call begins."""
@@ -230,6 +239,11 @@ _CALL: Final = nn.Module._call_impl.__code__
 def made_of(module: nn.Module) -> tuple[int, ...]:
     """Identities of the modules directly inside, to see when they are replaced."""
     return tuple(map(id, module._modules.values()))
+
+
+def known_by(module: nn.Module) -> tuple[Any, ...]:
+    """What a `Scope` was decided from: while this is the same, it holds."""
+    return id(module), type(module), *map(id, module._modules.values()), *map(id, module._parameters.values())
 
 
 def _needs_gradient(module: nn.Module, args: Any) -> bool:

@@ -12,9 +12,11 @@ from torch.autograd.graph import get_gradient_edge
 from torch.nn.parameter import is_lazy
 from torch.optim.optimizer import Optimizer
 
-from torchvitals import statistics
-from torchvitals.statistics import Pool
+from torchvitals import host, statistics
+from torchvitals.piles import Pairs, Pile, changes, piled
+from torchvitals.scratch import Pool
 from torchvitals.structure import Selection, canonical
+from torchvitals.sums import COLUMNS, SUMSQ, ZEROS, empty_row
 from torchvitals_tb.schema import Parameter
 
 
@@ -78,21 +80,35 @@ class Parameters:
         self.optimizers: tuple[dict[str, Any], ...] = ()
         """What is known of those that stepped, for the manifest."""
         self._lazy = False  # some were not materialised when they were looked up
+        self._seen: list[Any] = []
+        """What was found when the parameters were looked up: looking at it again is quick."""
         self._index: dict[str, int] = {}
         self._places: dict[int, _Place] = {}
         self._pool = pool
+        self._piles: list[Pile] = []
+        """What small parameters were before the step that is being taken."""
 
     def look_up(self, model: nn.Module) -> None:
         """Finds the parameters the model has now: they are replaced by sharding, and lazy ones come later."""
+        found = [
+            (path, module, attribute, parameter)
+            for path, module in model.named_modules()
+            for attribute, parameter in module._parameters.items()
+            if parameter is not None
+        ]
+        seen: list[Any] = []
+        for path, holder, attribute, p in found:
+            seen += (path, id(holder), attribute, id(p), p.requires_grad, None if is_lazy(p) else p.shape)
+        if seen == self._seen and not self._lazy:
+            return
+        self._seen = seen
         self._places.clear()
-        self._lazy = False
-        for path, module in model.named_modules():
-            for attribute, parameter in module._parameters.items():
-                if parameter is not None and id(parameter) not in self._places:
-                    name = canonical(f"{path}.{attribute}" if path else attribute)
-                    self._lazy |= is_lazy(parameter)
-                    row = None if is_lazy(parameter) or not self.selection(name) else self._row(name, parameter)
-                    self._places[id(parameter)] = _Place(name, module, attribute, row)
+        self._lazy = any(is_lazy(parameter) for _, _, _, parameter in found)
+        for path, module, attribute, parameter in found:
+            if id(parameter) not in self._places:
+                name = canonical(f"{path}.{attribute}" if path else attribute)
+                row = None if is_lazy(parameter) or not self.selection(name) else self._row(name, parameter)
+                self._places[id(parameter)] = _Place(name, module, attribute, row)
 
     def _row(self, name: str, parameter: nn.Parameter) -> ParameterRow:
         outside, inside, _ = f".{name}".partition(".parametrizations.")
@@ -108,6 +124,7 @@ class Parameters:
     def arm(self, model: nn.Module, *, histograms: bool) -> None:
         self.look_up(model)
         self.histograms = histograms
+        self._piles.clear()
         for row in self.rows:
             row.begin()
 
@@ -161,16 +178,22 @@ class Parameters:
         """Sizes of the gradients as they leave a backward pass, before unscaling, clipping or anything else.
 
         Whether something is done to them afterwards cannot be told from their version counters: unscaling, and
-        whatever goes through ``.data``, leaves those alone.
+        whatever goes through ``.data``, leaves those alone. So they are summed up here and measured again before the
+        step; here only by their squares, which is one pass.
         """
-        for parameter, row in self._each():
-            if parameter.grad is not None and statistics.measurable(parameter.grad):
-                x, missing = statistics.dense(statistics.local(parameter.grad))
-                scratch = self._pool(x.device)
-                row.unclipped = scratch.sums()
-                row.unclipped_elements = x.numel() + missing
-                if x.numel():
-                    statistics.add_values(row.unclipped, x, scratch, zeros=False)
+        found = [(p.grad, row) for p, row in self._each() if p.grad is not None and statistics.measurable(p.grad)]
+        piles, others = piled(found, self._pool)
+        for pile in piles:
+            sums = host.segment_sums(pile.values, pile.starts)
+            for row, one, n in zip(pile.rows, sums, pile.lengths, strict=True):
+                row.unclipped, row.unclipped_elements = one, n
+        for gradient, row in others:
+            x, missing = statistics.dense(statistics.local(gradient))
+            scratch = self._pool(x.device)
+            row.unclipped = empty_row(scratch)
+            row.unclipped_elements = x.numel() + missing
+            if x.numel():
+                statistics.add_squares(row.unclipped, x, scratch)
 
     def before_step(self, optimizer: Optimizer, *, gradients: bool, scale: Tensor | None = None) -> None:
         """Weights, and gradients as the optimizer is about to use them.
@@ -181,23 +204,37 @@ class Parameters:
             scale: factor in the gradients that the optimizer takes out itself, [] on their device.
         """
         self._note(optimizer)
+        self._piles.clear()
+        found = []
         for group in optimizer.param_groups:
-            for _, row in self._each(group["params"]):
+            for parameter, row in self._each(group["params"]):
                 row.learning_rate = group.get("lr")
-        for parameter, row in self._each(held_by(optimizer)):
-            row.scale = scale
-            self.measure_weight(parameter, row)
-            if gradients and parameter.grad is not None:
-                self._measure_gradient(parameter.grad, row)
-            if parameter.requires_grad and statistics.measurable(parameter):
-                values = statistics.dense(statistics.local(parameter))[0]
-                row.before = statistics.strided_sample(values, statistics.SAMPLE, self._pool(values.device))
+                row.scale = scale
+                found.append((parameter, row))
+        self._measure_weights(found, samples=True)
+        if gradients:
+            self._measure_gradients(found)
 
     def after_step(self, optimizer: Optimizer, *, gradients: bool) -> None:
-        """The change of each parameter, from a strided sample kept across the step."""
-        for parameter, row in self._each(held_by(optimizer)):
-            if gradients and parameter.grad is not None:
-                self._measure_gradient(parameter.grad, row)
+        """The change of each parameter: of all values of a small one, else of a strided sample kept across the step."""
+        found = self._each(held_by(optimizer))
+        if gradients:
+            self._measure_gradients(found)
+        now = {id(row): parameter for parameter, row in found}
+        piles, self._piles = self._piles, []
+        for pile in piles:
+            squares = changes(pile, now)
+            for i, row in enumerate(pile.rows):
+                if not pile.trainable[i]:
+                    continue
+                if squares is None:
+                    start, n = pile.starts[i], pile.lengths[i]
+                    row.before = torch.from_numpy(pile.values[start : start + n])
+                else:
+                    row.update = [0.0] * COLUMNS
+                    row.update[SUMSQ] = squares[i]
+                    row.update_elements = pile.lengths[i]
+        for parameter, row in found:
             before, row.before = row.before, None
             if before is None:
                 continue
@@ -207,8 +244,8 @@ class Parameters:
             if after.shape != before.shape or not len(after):
                 continue
             wide = before.dtype if before.dtype == torch.float64 else torch.float32
-            row.update = scratch.sums()
-            statistics.add_values(row.update, after.to(wide) - before.to(wide), scratch, zeros=False)
+            row.update = empty_row(scratch)
+            statistics.add_squares(row.update, after.to(wide).sub_(before.to(wide)), scratch)
             row.update_elements = after.numel()
 
     def _note(self, optimizer: Optimizer) -> None:
@@ -224,39 +261,58 @@ class Parameters:
 
     def rest(self) -> None:
         """Parameters that no optimizer stepped: frozen, forgotten, or updated by hand."""
-        for parameter, row in self._each():
-            if row.weight is None:
-                self.measure_weight(parameter, row)
-            if row.gradient is None and parameter.grad is not None:
-                self._measure_gradient(parameter.grad, row)
+        found = self._each()
+        self._measure_weights([(p, row) for p, row in found if row.weight is None], samples=False)
+        self._measure_gradients([(p, row) for p, row in found if row.gradient is None])
 
-    def measure_weight(self, parameter: nn.Parameter, row: ParameterRow) -> None:
-        if not statistics.measurable(parameter):
-            return
-        x, missing = statistics.dense(statistics.local(parameter))
-        if x.numel() == 0:
-            return
-        scratch = self._pool(x.device)
-        row.weight = scratch.sums()
-        statistics.add_values(row.weight, x, scratch, zeros=False)
-        row.elements = x.numel() + missing
-        if self.histograms:
-            row.weight_bins = statistics.count_bins(x, scratch)
-
-    def _measure_gradient(self, gradient: Tensor, row: ParameterRow) -> None:
-        if not statistics.measurable(gradient):
-            return
-        x, missing = statistics.dense(statistics.local(gradient))
-        if x.numel() == 0 and not missing:
-            return
-        scratch = self._pool(x.device)
-        row.gradient = scratch.sums()
-        if x.numel():
-            statistics.add_values(row.gradient, x, scratch)
+    def _measure_weights(self, found: Pairs, *, samples: bool) -> None:
+        piles, others = piled(found, self._pool)
+        for pile in piles:
+            sums, bins = self._sums_of(pile)
+            for row, one, counts, n in zip(pile.rows, sums, bins, pile.lengths, strict=True):
+                row.weight, row.weight_bins, row.elements = one, counts, n
+        if samples:
+            self._piles += piles
+        for parameter, row in others:
+            if not statistics.measurable(parameter):
+                continue
+            x, missing = statistics.dense(statistics.local(parameter))
+            if x.numel() == 0:
+                continue
+            scratch = self._pool(x.device)
+            row.weight = empty_row(scratch)
+            statistics.add_values(row.weight, x, scratch, zeros=False)
+            row.elements = x.numel() + missing
             if self.histograms:
-                row.gradient_bins = statistics.count_bins(x, scratch, missing)
-        row.gradient[statistics.ZEROS] += missing
-        row.gradient_elements = x.numel() + missing
+                row.weight_bins = statistics.bins_in_use(x, scratch)
+            if samples and parameter.requires_grad:
+                row.before = statistics.strided_sample(x, statistics.SAMPLE, scratch)
+
+    def _measure_gradients(self, found: Pairs) -> None:
+        pairs = [(p.grad, row) for p, row in found if p.grad is not None and statistics.measurable(p.grad)]
+        piles, others = piled(pairs, self._pool)
+        for pile in piles:
+            sums, bins = self._sums_of(pile)
+            for row, one, counts, n in zip(pile.rows, sums, bins, pile.lengths, strict=True):
+                row.gradient, row.gradient_bins, row.gradient_elements = one, counts, n
+        for gradient, row in others:
+            x, missing = statistics.dense(statistics.local(gradient))
+            if x.numel() == 0 and not missing:
+                continue
+            scratch = self._pool(x.device)
+            row.gradient = empty_row(scratch)
+            if x.numel():
+                statistics.add_values(row.gradient, x, scratch)
+                if self.histograms:
+                    row.gradient_bins = statistics.bins_in_use(x, scratch, missing)
+            row.gradient[ZEROS] += missing
+            row.gradient_elements = x.numel() + missing
+
+    def _sums_of(self, pile: Pile) -> tuple[Any, Any]:
+        sums = host.segment_sums(pile.values, pile.starts)
+        if self.histograms:
+            return sums, host.segment_bins(pile.values, pile.starts)
+        return sums, [None] * len(sums)
 
     def _each(self, parameters: Iterable[Any] | None = None) -> list[tuple[nn.Parameter, ParameterRow]]:
         found = []

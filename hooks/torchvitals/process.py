@@ -47,14 +47,21 @@ def watch(key: int, vitals: Vitals) -> None:
 def unwatch(key: int) -> None:
     """Tells of no more steps; the last one takes the optimizers' hooks out."""
     monitors.pop(key, None)
-    # Inside a step PyTorch is going through these hooks; they then stay, and do nothing.
+    # Inside a step, of any thread, PyTorch is going through these hooks; they then stay, and do nothing.
     if not monitors and not _handles_in_use():
         for handle in _handles:
             handle.remove()
         _handles.clear()
 
 
+def is_capturing() -> bool:
+    """Whether a CUDA graph is being captured: nothing is computed then, and what runs is in the graph for ever."""
+    return torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
+
+
 def _before_any_step(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+    if is_capturing():
+        return
     steps = _scaled_steps()
     if steps:
         steps[-1].taken = True
@@ -63,6 +70,8 @@ def _before_any_step(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
 
 
 def _after_any_step(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+    if is_capturing():
+        return
     for vitals in list(monitors.values()):
         vitals._try(vitals._after_step, optimizer, _has_closure(args, kwargs))
 
@@ -72,9 +81,13 @@ def _has_closure(args: Any, kwargs: Any) -> bool:
     return any(callable(a) and not isinstance(a, Optimizer) for a in (*args, *kwargs.values()))
 
 
-def step_frame() -> int:
-    """Identity of the innermost frame of an optimizer's step, 0 outside of one."""
-    frame: Any = sys._getframe(1)
+def step_frame(frame: Any = None) -> int:
+    """Identity of the innermost frame of an optimizer's step, 0 outside of one.
+
+    Args:
+        frame: at or below which it is looked for; the caller's, if none is given.
+    """
+    frame = frame or sys._getframe(1)
     while frame is not None and not frame.f_code.co_filename.endswith("optimizer.py"):
         frame = frame.f_back
     return 0 if frame is None else id(frame)
@@ -89,7 +102,7 @@ def is_running(frame_id: int, frame: Any = None) -> bool:
 
 
 def _handles_in_use() -> bool:
-    return step_frame() != 0
+    return any(step_frame(frame) for frame in sys._current_frames().values())
 
 
 # Loss scaling -------------------------------------------------------------------------------------------------------

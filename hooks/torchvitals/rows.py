@@ -9,8 +9,9 @@ from torch import Tensor
 
 from torchvitals import statistics
 from torchvitals.dataflow import Rows
-from torchvitals.statistics import Limits, Scratch, UnitSums
+from torchvitals.scratch import Scratch
 from torchvitals.structure import limits_of, unit_axis
+from torchvitals.sums import ZEROS, Limits, empty_row, empty_units
 from torchvitals_tb.schema import Layer
 
 if TYPE_CHECKING:
@@ -26,16 +27,16 @@ class GradientSums:
     __slots__ = ("bins", "elements", "sums")
 
     def __init__(self, scratch: Scratch) -> None:
-        self.sums = scratch.sums()
+        self.sums = empty_row(scratch)
         self.elements = 0
         self.bins: Any = None
 
     def add(self, x: Tensor, missing: int, dtype: torch.dtype, scratch: Scratch, *, histograms: bool) -> None:
         if x.numel():
-            statistics.add_values(self.sums, x, scratch, subnormal=dtype)
+            sample = statistics.add_values(self.sums, x, scratch, subnormal=dtype)
             if histograms and self.bins is None:
-                self.bins = statistics.count_bins(x, scratch, missing)
-        self.sums[statistics.ZEROS] += missing
+                self.bins = statistics.bins_in_use(x, scratch, missing, sample)
+        self.sums[ZEROS] += missing
         self.elements += x.numel() + missing
 
 
@@ -43,19 +44,21 @@ class Row:
     """What was summed up for one layer in the current step."""
 
     __slots__ = (
-        "activation", "activation_bins", "elements", "expects_gradient", "gradient", "layer", "limits", "scratch",
-        "side_gradient", "title", "units",
+        "activation", "activation_bins", "axis", "elements", "expects_gradient", "gradient", "layer", "limits",
+        "scratch", "side_gradient", "title", "units",
     )  # fmt: skip
 
-    def __init__(self, layer: Layer, title: str, limits: statistics.Limits) -> None:
+    def __init__(self, layer: Layer, title: str, limits: Limits) -> None:
         self.layer = layer
         self.title = title
         """The name of all calls of the layer."""
         self.limits = limits
+        self.axis: tuple[Any, int | None] = (None, None)
+        """The shape and the feeders of the last output, and its axis that counts units."""
 
     def begin(self, scratch: Scratch) -> None:
         self.scratch = scratch
-        self.activation = scratch.sums()
+        self.activation = empty_row(scratch)
         self.elements = 0
         self.activation_bins: Any = None
         self.gradient = GradientSums(scratch)
@@ -64,7 +67,7 @@ class Row:
         self.expects_gradient = False
         self.units = None
         if self.layer.units is not None:
-            self.units = UnitSums(scratch.zeros(self.layer.units), scratch.zeros(self.layer.units))
+            self.units = empty_units(scratch, self.layer.units)
 
     def used_gradient(self) -> GradientSums:
         return self.side_gradient if self.side_gradient is not None and not self.gradient.elements else self.gradient
@@ -141,6 +144,13 @@ class Table:
         self._names.add(name)
         index = self._index[title, function, call] = len(self.rows) - 1
         return index
+
+    def axis_again(self, row: Row, scope: Scope, shape: torch.Size, fed_by: Rows) -> int | None:
+        """The axis of another output of a row, if it counts the same units."""
+        if row.axis[0] != (shape, fed_by):
+            axis = self.axis(scope, row.layer.kind, shape, fed_by)
+            row.axis = (shape, fed_by), None if axis is None or shape[axis] != row.layer.units else axis
+        return row.axis[1]
 
     def axis(self, scope: Scope, kind: str, shape: torch.Size, fed_by: Rows) -> int | None:
         """The axis of an output that counts units; see `structure.unit_axis`."""

@@ -53,3 +53,8 @@ def stride(offset: int) -> int:
 def records(sample: int) -> bool:
     """Whether the given sample (counted from 0) carries histograms and units: the first few, then every fourth."""
     return sample < _RECORD_EVERY or sample % _RECORD_EVERY == 0
+
+
+def finds_edges(sample: int) -> bool:
+    """Whether the given sample also looks for what feeds what: that seldom changes, and walks the graph."""
+    return sample < _RECORD_EVERY or sample % (4 * _RECORD_EVERY) == 0

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Set
+from collections.abc import Iterable
 from typing import Final
 
 from torchvitals.capture import Capture
 from torchvitals.parameters import Parameters
+from torchvitals_tb.words import counted, listed
 
 logger: Final = logging.getLogger("torchvitals")
 
@@ -58,21 +59,11 @@ class SelfCheck:
             or silent["parameters_without_optimizer"]
             or any(row.parameter.trainable and row.parameter.layer in idle for row in parameters.rows)
         )
-        parts = [f"{key.replace('_', ' ')}: {_listed(names)}" for key, names in silent.items() if names]
+        parts = [f"{key.replace('_', ' ')}: {listed(sorted(names), _SHOWN)}" for key, names in silent.items() if names]
         logger.log(
             logging.WARNING if matters else logging.INFO,
             "torchvitals measured %s and %s in its first step; %s",
-            _count(layers, "layer"),
-            _count(len(parameters.rows), "parameter"),
+            counted(layers, "layer"),
+            counted(len(parameters.rows), "parameter"),
             "; ".join(parts) or "nothing expected was missing",
         )
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" + ("s" if number != 1 else "")
-
-
-def _listed(names: Set[str]) -> str:
-    shown = sorted(names)[:_SHOWN]
-    more = len(names) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")

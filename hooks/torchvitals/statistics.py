@@ -2,20 +2,18 @@
 
 Shape suffixes: A positions before the unit axis, U units, B positions after it; K columns of a row.
 
-A row is a float64 vector of additive sums (and one maximum), so that rows add up over the calls of a layer, over the
-micro-batches of a step and over processes; `moments` and `share` turn them into the statistics of the schema. Every
-element counts, except where this says "sample".
+`moments` and `share` turn the sums of a row (`torchvitals.sums`) into the statistics of the schema. Every element
+counts, except where this says "sample".
 
-Two ways to the same numbers. On a CPU the intermediate results are read through NumPy views of the cells they were
-reduced into (no operation is dispatched for that), so that the careful pass over extreme values runs only where it is
-needed. On any other device reading a number would stop its queue, so there the careful pass always runs.
+Two ways to the same numbers. On a CPU the intermediate results are looked at, so that passes over the tensor that would
+find nothing are left out (`torchvitals.host`). On any other device reading a number would stop its queue, so there all
+passes run, always.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -23,13 +21,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-SUM, SUMSQ, ZEROS, NONFINITE, SATURATED, SUBNORMAL, ABS_MAX, SPREAD, COMPARED, COLUMNS = range(10)
-"""Columns of a row: sum, sum of squares; counts of exact zeros, of NaN and infinities, of values at the limits of a
-bounded activation; share of subnormal values times elements; largest magnitude; half the squared differences between
-pairs of examples, and how many elements were compared for it."""
+from torchvitals import host
+from torchvitals.scratch import CHUNK, Scratch
+from torchvitals.sums import (
+    ABS_MAX,
+    BINS,
+    COMPARED,
+    LARGEST,
+    NONFINITE,
+    SATURATED,
+    SPREAD,
+    SUBNORMAL,
+    SUM,
+    SUMSQ,
+    ZEROS,
+    Limits,
+    UnitSums,
+    workable,
+)
 
-CHUNK: Final = 1 << 18
-"""Elements reduced at a time: the scratch (1 MiB) then stays in the cache and never page-faults."""
 HISTOGRAM_SAMPLE: Final = 1 << 12
 """Elements a histogram, and the share of subnormal values, is counted from; a tensor with no more is counted whole.
 With k bins in use the total variation to the histogram of all elements is about sqrt(k / (2 pi n)): 3.5 % for the usual
@@ -38,106 +48,11 @@ SAMPLE: Final = 1 << 14
 """Elements a parameter's update is measured from. The standard error of its rms is 0.6 to 0.8 % under SGD (up to 1.5 %
 for a batch of one example) and at most 0.3 % under Adam. It is larger where few rows of a table are used, since few of
 them are in the sample: 2 % with 1,000 of 20,000 rows, 13 % with 64; with a handful it may miss them and say 0."""
-BINS: Final = 1024
 
-_SQUARES_SAFE: Final = (1e-12, 1e15)  # largest magnitudes whose float32 squares neither vanish nor overflow in a sum
-_PAIRS: Final = 4
-_MOST_SPREADS: Final = 64
-_MOST_VIEWS: Final = 4096
-_LARGEST: Final = 1e300  # what a finite sum of squares becomes that float64 cannot hold; a record holds float32 anyway
-_SUM_SAFE: Final = 1e30  # largest magnitude of which a piece can be summed in float32
-_CANCELS: Final = 64.0  # mean^2 / variance above which a one-pass variance in float32 loses digits
-
-Limits = tuple[float | None, float | None]
-
-
-class Scratch:
-    """Reusable buffers of one device: reductions write into them instead of allocating."""
-
-    def __init__(self, device: torch.device, *, host: bool | None = None) -> None:
-        self.device = device
-        self.host = device.type == "cpu" if host is None else host
-        self.wide = torch.float32 if device.type == "mps" else torch.float64
-        self._buffers: dict[tuple[torch.dtype, int], Tensor] = {}
-        self._views: dict[tuple[torch.dtype, int, torch.Size], Tensor] = {}
-        self._zero: dict[torch.dtype, Tensor] = {}
-        self._cells: dict[torch.dtype, tuple[Tensor, tuple[Tensor, ...], NDArray[Any]]] = {}
-        self._spread: dict[tuple[int, int], Tensor] = {}
-
-    def like(self, x: Tensor, slot: int = 0, dtype: torch.dtype | None = None) -> Tensor:
-        """A buffer of the shape of ``x``; its contents last until the next call with the same slot."""
-        key = (dtype or x.dtype, slot, x.shape)
-        view = self._views.get(key)
-        if view is None:
-            if len(self._views) >= _MOST_VIEWS:  # batches of every size
-                self._views.clear()
-            buffer = self._buffers.get(key[:2])
-            with torch.inference_mode(False):  # born in inference mode, it could not be written to later
-                if buffer is None or buffer.numel() < x.numel():
-                    buffer = torch.empty(max(CHUNK, x.numel()), dtype=key[0], device=self.device)
-                    self._buffers[key[:2]] = buffer
-                    self._views = {known: v for known, v in self._views.items() if known[:2] != key[:2]}
-                view = self._views[key] = buffer[: x.numel()].view(x.shape)
-        return view
-
-    def nonzero(self, x: Tensor) -> Tensor:
-        """1 where ``x`` is not exactly zero (so also for NaN), else 0, in a buffer of slot 0."""
-        zero = self._zero.get(x.dtype)
-        if zero is None:
-            with torch.inference_mode(False):
-                zero = self._zero[x.dtype] = torch.zeros((), dtype=x.dtype, device=self.device)
-        return torch.ne(x, zero, out=self.like(x))  # a number instead of the tensor takes three times as long
-
-    def cells(self, dtype: torch.dtype) -> tuple[tuple[Tensor, ...], NDArray[Any]]:
-        """Four single-number tensors to reduce into, and the NumPy array that shares their memory (host only)."""
-        if dtype not in self._cells:
-            with torch.inference_mode(False):
-                block = torch.zeros(4, dtype=dtype)
-            self._cells[dtype] = (block, tuple(block[i] for i in range(4)), block.numpy())
-        return self._cells[dtype][1:]
-
-    def spread(self, total: int, wanted: int) -> Tensor:
-        """Positions of about ``wanted`` elements, evenly spread over a larger number."""
-        if (total, wanted) not in self._spread:
-            number = wanted - 3  # a prime for the sizes in use
-            while total % number == 0:
-                number -= 2
-            if len(self._spread) >= _MOST_SPREADS:  # batches of every size
-                self._spread.clear()
-            with torch.inference_mode(False):
-                positions = torch.arange(number, device=self.device) * total // number
-            self._spread[total, wanted] = positions
-        return self._spread[total, wanted]
-
-    def zeros(self, *shape: int) -> Tensor:
-        """Accumulators, in the widest floating type of the device."""
-        with torch.inference_mode(False):
-            return torch.zeros(shape, dtype=self.wide, device=self.device)
-
-    def sums(self) -> Any:
-        """An empty row: a NumPy vector on the host, else a tensor."""
-        return np.zeros(COLUMNS) if self.host else self.zeros(COLUMNS)
-
-
-class Pool:
-    """The scratch of every device in use."""
-
-    def __init__(self) -> None:
-        self._scratch: dict[torch.device, Scratch] = {}
-
-    def __call__(self, device: torch.device) -> Scratch:
-        if device not in self._scratch:
-            self._scratch[device] = Scratch(device)
-        return self._scratch[device]
-
-
-@dataclass(slots=True)
-class UnitSums:
-    """What each unit of one layer did: counts of values that were not exactly zero, sums of magnitudes."""
-
-    fired: Tensor
-    magnitude: Tensor
-    observations: int = 0
+PAIRS: Final = 4
+"""Pairs of examples that are compared, as far as they have no more elements than the following."""
+COMPARISONS: Final = 1 << 16
+"""Elements compared at most: the standard error of their mean square is below 1 % then."""
 
 
 # From any tensor to dense values ------------------------------------------------------------------------------------
@@ -194,48 +109,65 @@ def strided_sample(x: Tensor, wanted: int, scratch: Scratch) -> Tensor:
     """
     x, _ = in_storage_order(x)
     flat = x.view(-1)
-    return flat.clone() if flat.numel() <= wanted else flat.index_select(0, scratch.spread(flat.numel(), wanted))
-
-
-def _workable(piece: Tensor, scratch: Scratch) -> Tensor:
-    """float32 or float64: narrower formats are slow to reduce and overflow in their own type."""
-    if piece.dtype in (torch.float32, torch.float64):
-        return piece
-    return scratch.like(piece, slot=1, dtype=torch.float32).copy_(piece)
+    if flat.numel() <= wanted:
+        return flat.clone()
+    positions, places = scratch.spread(flat.numel(), wanted)
+    if scratch.host and flat.dtype in (torch.float32, torch.float64):
+        return torch.from_numpy(flat.numpy().take(places, mode="clip"))  # half the time of index_select
+    return flat.index_select(0, positions)
 
 
 # One tensor into its row --------------------------------------------------------------------------------------------
 
 
 def add_values(
-    row: Any, x: Tensor, scratch: Scratch, *, zeros: bool = True, subnormal: torch.dtype | None = None
-) -> None:
+    row: Any,
+    x: Tensor,
+    scratch: Scratch,
+    *,
+    zeros: bool = True,
+    subnormal: torch.dtype | None = None,
+) -> Tensor | None:
     """Adds a gradient or a parameter to its row: squares, largest magnitude, zeros, non-finite and subnormal values.
 
     Args:
-        row: [K], a NumPy vector on the host, else a tensor on the scratch's device; changed in place.
+        row: [K], see `torchvitals.sums.empty_row`; changed in place.
         x: strided floating tensor (see `dense`).
         scratch: buffers of the tensor's device.
         zeros: count exact zeros.
         subnormal: estimate from a sample the nonzero values below the smallest normal number of this format.
+
+    Returns:
+        The sample of `HISTOGRAM_SAMPLE` elements that was taken for that, if any.
     """
-    y, _ = in_storage_order(x)
-    flat = y.view(-1)
-    for start in range(0, flat.numel(), CHUNK):
-        piece = _workable(flat[start : start + CHUNK], scratch)
-        _add_moments(row, piece, scratch, centred=False)
-        if zeros:
-            row[ZEROS] += piece.numel() - _number(scratch.nonzero(piece).sum(), scratch)
-    if subnormal is not None:
-        sample = strided_sample(x, HISTOGRAM_SAMPLE, scratch)
-        magnitude = (sample.float() if sample.element_size() < 4 else sample).abs()
-        tiny = torch.finfo(subnormal).tiny
-        if scratch.host:
-            array = magnitude.numpy()
-            small: Any = np.count_nonzero(array < tiny) - np.count_nonzero(array == 0)
-        else:
-            small = ((magnitude > 0) & (magnitude < tiny)).sum()
-        row[SUBNORMAL] += small * (flat.numel() / sample.numel())
+    pieces = _flat_pieces(x, scratch)
+    if scratch.host:
+        host.add_values(row, pieces, scratch, zeros=zeros)
+    else:
+        for piece in pieces:
+            _add_moments_on_device(row, piece, scratch, centred=False)
+            if zeros:
+                row[ZEROS] += piece.numel() - scratch.nonzero(piece).sum()
+    if subnormal is None:
+        return None
+    sample = strided_sample(x, HISTOGRAM_SAMPLE, scratch)  # now that the tensor is in the cache
+    sample = sample.float() if sample.element_size() < 4 else sample
+    tiny = torch.finfo(subnormal).tiny
+    if scratch.host:
+        small: Any = host.count_subnormal(sample.numpy(), tiny)
+    else:
+        magnitude = sample.abs()
+        small = ((magnitude > 0) & (magnitude < tiny)).sum()
+    row[SUBNORMAL] += small * (x.numel() / sample.numel())
+    return sample
+
+
+def add_squares(row: Any, x: Tensor, scratch: Scratch) -> None:
+    """Adds the sum of squares, and nothing else that may be relied upon; half the price of `add_values`."""
+    if scratch.host:
+        host.add_squares(row, _flat_pieces(x, scratch), scratch)
+    else:
+        add_values(row, x, scratch, zeros=False)
 
 
 def add_activation(
@@ -252,31 +184,18 @@ def add_activation(
         limits: outputs at or beyond these are saturated.
     """
     y, axis = in_storage_order(x, axis)
-    others: tuple[int, ...] = (0,)  # the axes that are not units
     if axis is None:
         x_AUB = y.view(1, -1)
     elif axis == y.ndim - 1:
         x_AUB = y.view(-1, y.shape[axis])
     else:
-        x_AUB, others = y.view(math.prod(y.shape[:axis]), y.shape[axis], -1), (0, 2)
-    for narrow, of_units in _pieces(x_AUB):
-        piece = _workable(narrow, scratch)
-        _add_moments(row, piece.reshape(-1), scratch, centred=True)
-        if units is None:
-            row[ZEROS] += piece.numel() - _number(scratch.nonzero(piece).sum(), scratch)
-        else:
-            fired = scratch.nonzero(piece).sum(others)
-            units.fired[of_units] += fired
-            row[ZEROS] += piece.numel() - (float(fired.numpy().sum()) if scratch.host else fired.sum())
-            magnitude = torch.abs(piece, out=scratch.like(piece))
-            # A sum of large numbers may be too large for float32.
-            large = not scratch.host or row[ABS_MAX] > _SUM_SAFE
-            units.magnitude[of_units] += magnitude.sum(others, dtype=scratch.wide if large else None)
-        low, high = limits
-        if low is not None:
-            row[SATURATED] += _number(torch.le(piece, low, out=scratch.like(piece)).sum(), scratch)
-        if high is not None:
-            row[SATURATED] += _number(torch.ge(piece, high, out=scratch.like(piece)).sum(), scratch)
+        x_AUB = y.view(math.prod(y.shape[:axis]), y.shape[axis], -1)
+    pieces = ((workable(piece, scratch), of_units) for piece, of_units in _pieces(x_AUB))
+    if scratch.host:
+        host.add_activation(row, pieces, scratch, units, limits)
+    else:
+        for piece, of_units in pieces:
+            _add_activation_on_device(row, piece, of_units, scratch, units, limits)
     if units is not None:
         units.observations += x.numel() // len(units.fired)
 
@@ -295,15 +214,31 @@ def add_spread(row: Any, x: Tensor, scratch: Scratch) -> None:
     half = x.shape[0] // 2 if x.ndim > 1 else 0
     if half == 0:
         return
-    pairs = min(half, _PAIRS, max(1, CHUNK // x.shape[1:].numel()))
+    size = x.shape[1:].numel()
+    pairs = min(half, PAIRS, max(1, COMPARISONS // size))
+    if scratch.host and x.dtype == torch.float32 and x.is_contiguous():
+        every = -(-pairs * size // COMPARISONS)
+        total, compared = host.squared_differences(x, half * size, pairs * size, every)
+        row[SPREAD] += total / 2
+        row[COMPARED] += compared
+        return
     first, second = (part.reshape(-1) for part in (x[:pairs], x[half : half + pairs]))
-    if first.numel() > CHUNK:
-        distance = -(-first.numel() // CHUNK)
+    if first.numel() > COMPARISONS:
+        distance = -(-first.numel() // COMPARISONS)
         first, second = first[::distance], second[::distance]
-    wide = x.dtype if x.dtype == torch.float64 else torch.float32
-    difference = first.to(wide) - second.to(wide)
-    row[SPREAD] += _number(torch.dot(difference, difference), scratch) / 2
-    row[COMPARED] += difference.numel()
+    row[COMPARED] += first.numel()
+    if not scratch.host:
+        row[SPREAD] += _squares(first, second, scratch.wide) / 2
+        return
+    total = float(_squares(first, second, x.dtype if x.dtype == torch.float64 else torch.float32).numpy())
+    if not math.isfinite(total):
+        total = float(_squares(first, second, torch.float64).numpy())
+    row[SPREAD] += total / 2
+
+
+def _squares(first: Tensor, second: Tensor, dtype: torch.dtype) -> Tensor:
+    difference = first.to(dtype) - second
+    return torch.dot(difference, difference)
 
 
 def _pieces(x_AUB: Tensor) -> Iterator[tuple[Tensor, slice]]:
@@ -323,48 +258,33 @@ def _pieces(x_AUB: Tensor) -> Iterator[tuple[Tensor, slice]]:
                     yield piece, units
 
 
-def _number(x: Tensor, scratch: Scratch) -> Any:
-    """A single-number tensor as something to add to a row: a float on the host, else itself."""
-    return float(x.numpy()) if scratch.host else x
-
-
-def _add_moments(row: Any, piece: Tensor, scratch: Scratch, *, centred: bool) -> None:
-    if scratch.host:
-        _add_moments_on_host(row, piece, scratch, centred)
+def _flat_pieces(x: Tensor, scratch: Scratch) -> Iterator[Tensor]:
+    flat = in_storage_order(x)[0].view(-1)
+    if flat.numel() <= CHUNK:
+        yield workable(flat, scratch)
     else:
-        _add_moments_on_device(row, piece, scratch, centred)
+        for start in range(0, flat.numel(), CHUNK):
+            yield workable(flat[start : start + CHUNK], scratch)
 
 
-def _add_moments_on_host(row: NDArray[np.float64], piece: Tensor, scratch: Scratch, centred: bool) -> None:
-    n = piece.numel()
-    cells, numbers = scratch.cells(piece.dtype)
-    torch.aminmax(piece, out=(cells[0], cells[1]))
-    torch.dot(piece, piece, out=cells[2])
-    if centred:
-        torch.sum(piece, 0, out=cells[3])
-    low, high, squares, total = (float(v) for v in numbers)
-    largest = max(abs(low), abs(high)) if low == low else math.nan
-    mean = total / n if centred else 0.0
-    if not math.isfinite(largest):
-        row[NONFINITE] += n - float(torch.isfinite(piece).sum().numpy())
-    elif largest and not _SQUARES_SAFE[0] < largest < _SQUARES_SAFE[1]:
-        # Scaling by a power of two is exact; the squares are put together again in double precision.
-        power = min(max(math.frexp(largest)[1], -126), 1023)
-        scaled = torch.mul(piece, 2.0**-power, out=scratch.like(piece))
-        back = 2.0**power
-        if centred:
-            mean = float(torch.sum(scaled, 0).numpy()) / n * back
-        scaled.sub_(mean / back)
-        squares = min(float(torch.dot(scaled, scaled).numpy()) * back * back + n * mean * mean, _LARGEST)
-    elif centred and mean * mean * n > _CANCELS * max(squares - n * mean * mean, 0.0):
-        away = torch.sub(piece, mean, out=scratch.like(piece))
-        offset = float(torch.sum(away, 0).numpy()) / n
-        squares = float(torch.dot(away, away).numpy()) - n * offset * offset
-        mean += offset
-        squares += n * mean * mean
-    row[SUM] += min(max(n * mean, -_LARGEST), _LARGEST) if math.isfinite(largest) else n * mean
-    row[SUMSQ] += squares
-    row[ABS_MAX] = np.maximum(row[ABS_MAX], largest)
+def _add_activation_on_device(
+    row: Tensor, piece: Tensor, of_units: slice, scratch: Scratch, units: UnitSums | None, limits: Limits
+) -> None:
+    _add_moments_on_device(row, piece.reshape(-1), scratch, centred=True)
+    if units is None:
+        row[ZEROS] += piece.numel() - scratch.nonzero(piece).sum()
+    else:
+        others = (0, 2) if piece.ndim > 2 else (0,)
+        fired = scratch.nonzero(piece).sum(others)
+        units.fired[of_units] += fired
+        row[ZEROS] += piece.numel() - fired.sum()
+        # A sum of large numbers may be too large for float32.
+        units.magnitude[of_units] += torch.abs(piece, out=scratch.like(piece)).sum(others, dtype=scratch.wide)
+    low, high = limits
+    if low is not None:
+        row[SATURATED] += torch.le(piece, low, out=scratch.like(piece)).sum()
+    if high is not None:
+        row[SATURATED] += torch.ge(piece, high, out=scratch.like(piece)).sum()
 
 
 def _add_moments_on_device(row: Tensor, piece: Tensor, scratch: Scratch, centred: bool) -> None:
@@ -378,27 +298,29 @@ def _add_moments_on_device(row: Tensor, piece: Tensor, scratch: Scratch, centred
     if centred:
         variance, mean = (v.to(scratch.wide) for v in torch.var_mean(scaled, correction=0))
         total = n * mean * scale
-        row[SUM] += torch.where(torch.isfinite(largest), total.clamp(-_LARGEST, _LARGEST), total)
+        row[SUM] += torch.where(torch.isfinite(largest), total.clamp(-LARGEST, LARGEST), total)
         squares = n * (variance + mean * mean) * scale * scale
     else:
         squares = torch.dot(scaled, scaled).to(scratch.wide) * scale * scale
-    row[SUMSQ] += torch.where(torch.isfinite(largest), squares.clamp(max=_LARGEST), squares)
+    row[SUMSQ] += torch.where(torch.isfinite(largest), squares.clamp(max=LARGEST), squares)
     row[NONFINITE] += n - torch.isfinite(piece).sum()
     row[ABS_MAX] = torch.maximum(row[ABS_MAX], largest.to(scratch.wide))
 
 
-def count_bins(x: Tensor, scratch: Scratch, missing: int = 0) -> Any:
+def count_bins(x: Tensor, scratch: Scratch, missing: int = 0, sample: Tensor | None = None) -> Any:
     """Histogram of a strided sample over the 1,024 fixed bins (`torchvitals_tb.packing.bin_of`).
 
     Args:
         x: strided floating tensor.
         scratch: buffers of its device.
         missing: zeros that a sparse layout left out; they count in the same proportion.
+        sample: of `HISTOGRAM_SAMPLE` elements, where there is one already.
     """
-    sample = strided_sample(x, HISTOGRAM_SAMPLE, scratch).float()
+    sample = strided_sample(x, HISTOGRAM_SAMPLE, scratch) if sample is None else sample
+    if sample.dtype != torch.float32:
+        sample = sample.float()
     if scratch.host:
-        bits = sample.contiguous().numpy().view(np.uint32)
-        counts: Any = np.bincount(bits >> 22, minlength=BINS)
+        counts: Any = host.count_bins(sample.numpy())
     else:
         bins = ((sample.contiguous().view(torch.int32) >> 22) & (BINS - 1)).long()
         counts = torch.zeros(BINS, dtype=torch.int32, device=x.device)
@@ -406,6 +328,18 @@ def count_bins(x: Tensor, scratch: Scratch, missing: int = 0) -> Any:
     if missing:
         counts[0] += round(missing * sample.numel() / x.numel())
     return counts
+
+
+def bins_in_use(x: Tensor, scratch: Scratch, missing: int = 0, sample: Tensor | None = None) -> Any:
+    """`count_bins` as it is kept until it is written: on the host as the few bins in use and their counts.
+
+    That is a fortieth of the memory. On other devices it would take waiting to know which those are.
+    """
+    counts = count_bins(x, scratch, missing, sample)
+    if not scratch.host:
+        return counts
+    used = counts.nonzero()[0]
+    return used, counts[used]
 
 
 # From sums to statistics --------------------------------------------------------------------------------------------

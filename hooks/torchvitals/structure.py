@@ -104,11 +104,14 @@ def tensors(value: Any, depth: int = 4) -> Iterator[Tensor]:
         yield value
     elif depth == 0 or value is None or isinstance(value, str | bytes | int | float):
         return
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from tensors(item, depth - 1)
     elif isinstance(value, tuple | list | set | frozenset):
         for item in value:
+            if type(item) is Tensor:  # as nearly always
+                yield item
+            else:
+                yield from tensors(item, depth - 1)
+    elif isinstance(value, Mapping):
+        for item in value.values():
             yield from tensors(item, depth - 1)
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         for entry in dataclasses.fields(value):
@@ -117,6 +120,8 @@ def tensors(value: Any, depth: int = 4) -> Iterator[Tensor]:
 
 def outputs_of(value: Any) -> list[Tensor]:
     """The floating tensors in a layer's output; it is measured by the first."""
+    if type(value) is Tensor:
+        return [value] if value.is_floating_point() or value.is_complex() else []
     return [x for x in islice(tensors(value), _MOST_OUTPUTS) if x.is_floating_point() or x.is_complex()]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 from torch.nn.modules import module as torch_module
 
-from torchvitals.hooks import Return, Scope, made_of
+from torchvitals.hooks import Return, Scope, known_by, made_of
 
 if TYPE_CHECKING:
     from torchvitals.capture import Capture
@@ -25,6 +25,8 @@ class Wiring:
         """Handles of hooks that no known module has: on tensors that outlive the step, on modules taken out."""
         self._capture = capture
         self._fail = fail
+        self._before: dict[str, Scope] = {}
+        """Scopes of the step before: what was decided of a module holds until it is another."""
 
     def put_in(self, model: nn.Module) -> None:
         """Puts hooks on all modules, for one step."""
@@ -45,7 +47,11 @@ class Wiring:
                     scope.made_of = made_of(module)
                 else:
                     self._forget(path)
-                    scope = self.known[path] = Scope(self._capture, path, module, root=not path)
+                    scope = self._before.get(path)
+                    if scope is None or scope.known_by != known_by(module):
+                        scope = Scope(self._capture, path, module, root=not path)
+                    scope.begin(module)
+                    self.known[path] = scope
                     scope.install(module)
                 scope.expected = path.rpartition(".")[0] not in quiet
                 if not scope.expected or scope.calls_no_modules:
@@ -99,7 +105,10 @@ class Wiring:
         """
         handles = [*self.loose, *(handle for scope in self.known.values() for handle in scope.handles)]
         self.loose = [handle for handle in handles if not _removed(handle, iterated)]
-        self.known.clear()
+        for scope in self.known.values():
+            scope.handles, scope.inner = (), None
+        if self.known:
+            self._before, self.known = self.known, {}
 
     def _forget(self, path: str) -> None:
         scope = self.known.pop(path, None)

@@ -168,7 +168,7 @@ def test_the_model_is_not_kept_alive(tmp_path):
     try:
         model, batch = fresh("residual")
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        attach_hooks(model, tmp_path, every=1)
+        recorder = attach_hooks(model, tmp_path, every=1)._recorder
         train(model, batch, optimizer, 2, "residual")
         gone = weakref.ref(model)
         del model, optimizer
@@ -176,6 +176,7 @@ def test_the_model_is_not_kept_alive(tmp_path):
     finally:
         gc.enable()
     assert not process._handles and not process.monitors
+    recorder.wait()  # the rest is written where nobody waits for it
     assert load_run(tmp_path).steps.tolist() == [0, 1]
 
 
@@ -232,24 +233,24 @@ def test_two_models_each_with_its_handle(tmp_path):
 
 
 def test_failure_in_measuring_is_said_once_and_training_goes_on(mlp, tmp_path, monkeypatch, caplog):
-    from torchvitals import statistics
+    from torchvitals.capture import Capture
 
     model, batch, optimizer = mlp
-    real = statistics.add_activation
+    real = Capture._add_activation
 
-    def fails(row, x, *rest):
+    def fails(capture, row, x, *rest):
         if x.shape[1] == 12:
             raise ArithmeticError("broken here")
-        real(row, x, *rest)
+        real(capture, row, x, *rest)
 
-    monkeypatch.setattr(statistics, "add_activation", fails)
+    monkeypatch.setattr(Capture, "_add_activation", fails)
     with caplog.at_level(logging.WARNING, "torchvitals"), attach_hooks(model, tmp_path, every=1):
         train(model, batch, optimizer, 3)
     assert sum("does not observe 0: ArithmeticError: broken here" in m for m in caplog.messages) == 1
     run = load_run(tmp_path)
     assert run.manifest.not_observed["0"] == "ArithmeticError: broken here"
     assert np.isfinite(run["activation/rms"].values[:, 2]).all()
-    monkeypatch.setattr(statistics, "add_activation", fails)
+    monkeypatch.setattr(Capture, "_add_activation", fails)
     with (
         pytest.raises(ArithmeticError, match="broken here"),
         attach_hooks(model, tmp_path / "raise", every=1, on_error="raise"),

@@ -15,6 +15,8 @@ from tests.torchvitals.test_training_unchanged import hook_counts
 from tests.torchvitals.training import fresh, one_step
 from tests.zoo import ZOO
 from torchvitals import attach_hooks, statistics
+from torchvitals.scratch import CHUNK, Scratch
+from torchvitals.sums import empty_row, empty_units
 from torchvitals_tb import load_run
 
 
@@ -63,8 +65,8 @@ def test_an_unsampled_step_runs_no_operation_of_ours_and_carries_no_hook(tmp_pat
 @pytest.fixture
 def as_on_a_device(monkeypatch):
     """The way of every device but the CPU, on the CPU: reading a number there would stop its queue."""
-    real = statistics.Scratch.__init__
-    monkeypatch.setattr(statistics.Scratch, "__init__", lambda self, device: real(self, device, host=False))
+    real = Scratch.__init__
+    monkeypatch.setattr(Scratch, "__init__", lambda self, device: real(self, device, host=False))
 
 
 @pytest.mark.parametrize("name", ZOO)
@@ -84,6 +86,51 @@ def test_nothing_waits_for_the_device_in_a_sampled_forward_and_backward(name, as
         return [op for op in counted.names if any(w in op for w in WAITING)]
 
     assert waits(True) == waits(False)
+
+
+def test_one_copy_leaves_the_device_and_the_training_does_not_wait_for_it(as_on_a_device, tmp_path, monkeypatch):
+    """Every tensor counts as one of a device; what the thread that writes does is not counted."""
+    from torchvitals import frames
+
+    copies = []
+    real = frames.Fetch.__init__
+
+    def init(self, items):
+        real(self, items)
+        copies.append(self._copies)
+
+    monkeypatch.setattr(frames, "_is_far", lambda x: True)
+    monkeypatch.setattr(frames.Fetch, "__init__", init)
+    model, batch = fresh("residual")
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with attach_hooks(model, tmp_path, every=1, on_error="raise"):
+        for _ in range(3):
+            optimizer.zero_grad()
+            ZOO["residual"].loss(model(*batch)).backward()
+            with Operations() as counted:
+                optimizer.step()
+            assert not [op for op in counted.names if any(w in op for w in WAITING)]
+    assert [len(step) for step in copies] == [1, 1, 1]
+    assert all(event is None and flat.ndim == 1 for ((_, flat, event),) in copies)
+    assert load_run(tmp_path).steps.tolist() == [0, 1, 2]
+
+
+def test_nothing_is_measured_while_a_graph_is_captured(tmp_path, monkeypatch):
+    model, batch = fresh("mlp")
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with attach_hooks(model, tmp_path, every=1, on_error="raise") as vitals:
+        one_step(model, batch, "mlp", optimizer)
+        with monkeypatch.context() as patched:
+            patched.setattr(torch.cuda, "is_initialized", lambda: True)
+            patched.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
+            with Operations() as ours:
+                one_step(model, batch, "mlp", optimizer)
+        assert vitals.step == 1
+        one_step(model, batch, "mlp", optimizer)
+    with Operations() as bare:
+        one_step(model, batch, "mlp", optimizer)
+    assert ours.names == bare.names
+    assert load_run(tmp_path).steps.tolist() == [0, 1]
 
 
 def test_both_ways_give_the_same_numbers(tmp_path, request):
@@ -133,19 +180,19 @@ def test_what_a_sampled_step_keeps_does_not_grow_with_the_batch(tmp_path):
 
 def test_scratch_is_bounded_whatever_the_tensor(tmp_path):
     """A few pieces of one mebibyte, also for a tensor whose single examples are larger."""
-    scratch = statistics.Scratch(torch.device("cpu"))
+    scratch = Scratch(torch.device("cpu"))
     for shape, axis in (((2, 64, 200, 200), 1), ((1, 3, 1200, 1200), 1), ((3, 1_500_000), 1), ((5000, 700), 1)):
         x = torch.randn(shape)
-        units = statistics.UnitSums(scratch.zeros(shape[axis]), scratch.zeros(shape[axis]))
-        sums = scratch.sums()
+        units = empty_units(scratch, shape[axis])
+        sums = empty_row(scratch)
         statistics.add_activation(sums, x, axis, scratch, units, (-1.0, 1.0))
         statistics.add_values(sums, x, scratch, subnormal=x.dtype)
         others = [d for d in range(x.ndim) if d != axis]
-        torch.testing.assert_close(units.magnitude, x.double().abs().sum(others), rtol=1e-5, atol=1e-3)
-        assert torch.equal(units.fired, (x != 0).double().sum(others))
+        torch.testing.assert_close(torch.as_tensor(units.magnitude), x.double().abs().sum(others), rtol=1e-5, atol=1e-3)
+        assert torch.equal(torch.as_tensor(units.fired), (x != 0).double().sum(others))
         assert units.observations == x.numel() // shape[axis]
     held = sum(buffer.numel() * buffer.element_size() for buffer in scratch._buffers.values())
-    assert held <= 4 * statistics.CHUNK * 4
+    assert held <= 4 * CHUNK * 4
 
 
 def test_a_thousand_sampled_steps_leak_nothing(tmp_path):

@@ -13,7 +13,10 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils.tensorboard import SummaryWriter
 
 from tests.torchvitals.training import fresh, one_step
-from torchvitals import attach_hooks
+from torchvitals import attach_hooks, stage, statistics
+from torchvitals.scratch import Scratch
+from torchvitals.stage import Stage
+from torchvitals.sums import COMPARED, SPREAD, empty_row
 from torchvitals_tb import load_run
 
 
@@ -541,3 +544,109 @@ def test_two_threads_each_with_its_scaler(tmp_path):
     assert steps == [30, 30]
     for name in "ab":
         np.testing.assert_allclose(load_run(tmp_path / name)["gradient/rms"].values, 1 / 6, rtol=1e-5)
+
+
+class Sparse(nn.Module):
+    """Between two layers, in a layout that stores only some values."""
+
+    def __init__(self, keep):
+        super().__init__()
+        self.keep = keep
+
+    def forward(self, x):
+        return (x * self.keep).to_sparse()
+
+
+class Dense(nn.Module):
+    def forward(self, x):
+        return x.to_dense()
+
+
+@pytest.mark.parametrize("keep", [1.0, 0.0])  # all values are stored, or none
+def test_a_sparse_output_and_the_layers_beside_it(keep, tmp_path):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 6), Sparse(keep), Dense(), nn.Linear(6, 3))
+    batch = torch.randn(8, 4)
+    first = model[0](batch).detach()
+    expected = [first, first * keep, first * keep, model[3](first * keep).detach()]
+    _, _, run = train(model, [batch], tmp_path)
+    assert run.steps.tolist() == [0] and run.manifest.not_observed == {}
+    at = [names(run).index(str(i)) for i in (0, 1, 3)]
+    for statistic, of in (("rms", lambda x: x.square().mean().sqrt()), ("abs_max", lambda x: x.abs().max())):
+        values = run[f"activation/{statistic}"].values[0, at]
+        np.testing.assert_allclose(values, [of(expected[i].double()).item() for i in (0, 1, 3)], rtol=1e-5)
+    assert (run["activation/dead_fraction"].values[0, [at[0], at[2]]] == 0).all()
+
+
+def test_what_cannot_be_reduced_costs_its_own_layer_only(tmp_path, monkeypatch, caplog):
+    real = stage._add_units
+
+    def fails(goals, values, shape, axis):
+        if shape[axis] == 6:
+            raise ArithmeticError("broken here")
+        real(goals, values, shape, axis)
+
+    monkeypatch.setattr(stage, "_add_units", fails)
+    model = nn.Sequential(nn.Linear(4, 6), nn.Linear(6, 5), nn.Linear(5, 3))
+    with caplog.at_level("WARNING", "torchvitals"):
+        _, _, run = train(model, [torch.randn(8, 4)] * 2, tmp_path, on_error="warn")
+    assert [m for m in caplog.messages if "0: ArithmeticError: broken here" in m] == caplog.messages[:1]
+    assert run.manifest.not_observed == {"0": "ArithmeticError: broken here"}
+    assert np.isnan(run["activation/dead_fraction"].values).tolist() == [[True, False, False]] * 2
+    for statistic in ("activation/rms", "gradient/rms", "parameter/rms", "parameter/update_rms"):
+        assert np.isfinite(run[statistic].values).all()
+
+
+def test_a_failing_reduction_leaves_the_parameters(tmp_path, monkeypatch):
+    def fails(*_):
+        raise ArithmeticError("broken here")
+
+    monkeypatch.setattr(Stage, "reduce", fails)
+    _, _, run = train(nn.Linear(4, 6), [torch.randn(8, 4)], tmp_path, on_error="warn")
+    assert run.steps.tolist() == [0] and np.isfinite(run["parameter/grad_rms"].values).all()
+
+
+@pytest.mark.parametrize("shape", [(8, 6), (64, 512)])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_examples_that_differ_by_more_than_float32_can_square(shape, transposed):
+    torch.manual_seed(0)
+    x = torch.randn(shape) * 1e20
+    x = x.t().contiguous().t() if transposed else x
+    for host in (True, False):
+        scratch = Scratch(torch.device("cpu"), host=host)
+        row = empty_row(scratch)
+        statistics.add_spread(row, x, scratch)
+        half, pairs = shape[0] // 2, min(shape[0] // 2, statistics.PAIRS)
+        wide = x.double()
+        expected = (wide[:pairs] - wide[half : half + pairs]).square().sum().item() / 2
+        assert float(row[SPREAD]) == pytest.approx(expected, rel=1e-5)
+        assert float(row[COMPARED]) == pairs * shape[1]
+    x[0, 0] = torch.inf
+    row = empty_row(scratch := Scratch(torch.device("cpu")))
+    statistics.add_spread(row, x, scratch)
+    assert row[SPREAD] == np.inf
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_an_output_with_nothing_stored_is_first_or_last(place, tmp_path):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.nothing = nn.Linear(4, 6), Sparse(0.0)
+
+        def forward(self, x):
+            if place == 0:
+                self.nothing(x)
+            x = self.a(x)
+            if place == 1:
+                self.nothing(x)
+            return x
+
+    torch.manual_seed(0)
+    model, batch = Net(), torch.randn(8, 4)
+    expected = model(batch).double()
+    _, _, run = train(model, [batch], tmp_path)
+    row = names(run).index("a")
+    assert run["activation/abs_max"].values[0, row] == pytest.approx(expected.abs().max().item(), rel=1e-6)
+    assert run["activation/mean"].values[0, row] == pytest.approx(expected.mean().item(), rel=1e-4)
+    assert run["activation/zero_fraction"].values[0, 1 - row] == 1

@@ -12,10 +12,11 @@ from torch import nn
 
 from torchvitals import attach_hooks
 from torchvitals import statistics as st
+from torchvitals.scratch import Scratch
 from torchvitals_tb import load_run
 from torchvitals_tb.packing import bin_of
 
-SCRATCH = st.Scratch(torch.device("cpu"))
+SCRATCH = Scratch(torch.device("cpu"))
 OPTIMIZERS = {
     "SGD": lambda p: torch.optim.SGD(p, lr=0.1),
     "momentum": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True),

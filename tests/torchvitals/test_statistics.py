@@ -8,6 +8,8 @@ import torch
 
 from tests.torchvitals import twin
 from torchvitals import statistics as st
+from torchvitals.scratch import Scratch
+from torchvitals.sums import empty_row, empty_units
 from torchvitals_tb import packing
 
 TENSORS = {
@@ -36,20 +38,16 @@ TENSORS = {
 
 
 @pytest.fixture(params=["host", "device"])
-def scratch(request: pytest.FixtureRequest) -> st.Scratch:
+def scratch(request: pytest.FixtureRequest) -> Scratch:
     torch.manual_seed(0)
-    return st.Scratch(torch.device("cpu"), host=request.param == "host")
-
-
-def row(scratch: st.Scratch):
-    return np.zeros(st.COLUMNS) if scratch.host else torch.zeros(st.COLUMNS, dtype=torch.float64)
+    return Scratch(torch.device("cpu"), host=request.param == "host")
 
 
 @pytest.mark.parametrize("name", TENSORS)
 def test_activation(name, scratch):
     x = TENSORS[name]()
     values, _ = st.dense(x)
-    sums, units = row(scratch), st.UnitSums(scratch.zeros(x.shape[1]), scratch.zeros(x.shape[1]))
+    sums, units = empty_row(scratch), empty_units(scratch, x.shape[1])
     st.add_activation(sums, values, 1, scratch, units, (-0.97, 0.97))
     n = np.array([x.numel()])
     table = np.asarray(sums)[None]
@@ -66,14 +64,14 @@ def test_activation(name, scratch):
     assert st.share(table, st.SATURATED, n)[0] == pytest.approx((np.abs(a) >= np.float32(0.97)).mean(), abs=1e-9)
     assert units.observations == len(a)
     assert units.fired.tolist() == (a != 0).sum(0).tolist()
-    np.testing.assert_allclose(units.magnitude.numpy(), np.abs(a).sum(0), rtol=1e-4)
+    np.testing.assert_allclose(np.asarray(units.magnitude), np.abs(a).sum(0), rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", TENSORS)
 def test_values(name, scratch):
     x = TENSORS[name]()
     values, _ = st.dense(x)
-    sums = row(scratch)
+    sums = empty_row(scratch)
     st.add_values(sums, values, scratch, subnormal=values.dtype)
     n = np.array([x.numel()])
     table = np.asarray(sums)[None]
@@ -87,7 +85,7 @@ def test_values(name, scratch):
 
 def test_subnormal_share_of_a_small_tensor_is_exact(scratch):
     x = torch.tensor([0.0, 1e-6, 3e-5, 6e-5, 7e-5, 1.0]).half()
-    sums = row(scratch)
+    sums = empty_row(scratch)
     st.add_values(sums, x, scratch, subnormal=x.dtype)
     assert float(sums[st.SUBNORMAL]) == 3
 
@@ -96,7 +94,7 @@ def test_subnormal_share_of_a_small_tensor_is_exact(scratch):
 def test_non_finite_is_counted_and_shows(bad, scratch):
     x = torch.randn(20, 3)
     x.view(-1)[: len(bad)] = torch.tensor(bad)
-    sums, units = row(scratch), st.UnitSums(scratch.zeros(3), scratch.zeros(3))
+    sums, units = empty_row(scratch), empty_units(scratch, 3)
     st.add_activation(sums, x, 1, scratch, units, (None, None))
     assert float(sums[st.NONFINITE]) == len(bad)
     assert float(sums[st.ZEROS]) == 0
@@ -107,7 +105,7 @@ def test_non_finite_is_counted_and_shows(bad, scratch):
 
 def test_rows_add_up_over_calls(scratch):
     parts = [torch.randn(7, 5), torch.randn(9, 5) * 10 + 3]
-    sums, units = row(scratch), st.UnitSums(scratch.zeros(5), scratch.zeros(5))
+    sums, units = empty_row(scratch), empty_units(scratch, 5)
     for part in parts:
         st.add_activation(sums, part, 1, scratch, units, (None, None))
     mean, std, rms = st.moments(np.asarray(sums)[None], np.array([80]))
@@ -163,7 +161,7 @@ def test_histogram_sample_error_is_what_the_docstring_says(decades, scratch):
 @pytest.mark.parametrize("shape", [(512, 512), (100, 64), (33, 4099), (7,), (1 << 20,), (5000,)])
 def test_strided_sample(shape):
     x = torch.arange(float(np.prod(shape))).view(shape)
-    sample = st.strided_sample(x, 4096, st.Scratch(x.device))
+    sample = st.strided_sample(x, 4096, Scratch(x.device))
     assert min(x.numel(), 2048) <= sample.numel() <= 4096
     assert len(set(sample.tolist())) == sample.numel()
     if x.numel() > 4096:
@@ -181,18 +179,18 @@ def test_finite_values_stay_finite_in_float32():
 def test_spread_over_examples(shape, scratch):
     """Against the variance over examples, of every unit and position, on the same pairs."""
     x = torch.randn(shape) * 3 + torch.randn(shape[1:]) * 100
-    sums = row(scratch)
+    sums = empty_row(scratch)
     st.add_spread(sums, x, scratch)
     half = shape[0] // 2
     spread = float(sums[st.SPREAD]) / float(sums[st.COMPARED])
-    pairs = min(half, 4, max(1, st.CHUNK // x[0].numel()))
+    pairs = min(half, 4, max(1, st.COMPARISONS // x[0].numel()))
     exact = (x[:pairs] - x[half : half + pairs]).double().square().mean().item() / 2
-    assert spread == pytest.approx(exact, rel=1e-4 if x[0].numel() <= st.CHUNK else 0.02)
+    assert spread == pytest.approx(exact, rel=1e-4 if x[0].numel() <= st.COMPARISONS else 0.02)
     assert spread == pytest.approx(9, rel=12 / np.sqrt(float(sums[st.COMPARED])))
 
 
 def test_an_output_that_does_not_depend_on_the_input_has_no_spread(scratch):
-    sums = row(scratch)
+    sums = empty_row(scratch)
     st.add_spread(sums, torch.randn(1, 7).expand(10, 7), scratch)
     assert float(sums[st.SPREAD]) == 0 and float(sums[st.COMPARED]) == 28
     st.add_spread(sums, torch.randn(7), scratch)

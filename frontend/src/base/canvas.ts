@@ -13,47 +13,150 @@ export function prepare(canvas: HTMLCanvasElement, width: number, height: number
   return context;
 }
 
+/** Device pixels in a CSS pixel. */
 export function pixelRatio(): number {
-  return Math.max(1, window.devicePixelRatio || 1);
+  return forced ?? Math.max(1, window.devicePixelRatio || 1);
+}
+
+let forced: number | null = null;
+
+/** How each canvas on the page is drawn; `useCanvas` keeps it. */
+export const drawings = new Map<HTMLCanvasElement, () => void>();
+
+/** Runs `work` while all canvases are drawn for a display of this ratio; nothing of it reaches the screen. */
+export function atRatio<T>(ratio: number, work: () => T): T {
+  const drawAll = () => {
+    for (const draw of drawings.values()) draw();
+  };
+  forced = ratio;
+  try {
+    drawAll();
+    return work();
+  } finally {
+    forced = null;
+    drawAll();
+  }
+}
+
+/** Colours of the patterns. */
+export interface Marks {
+  readonly hatchInk: string;
+  readonly hatchPaper: string;
+  readonly checkInk: string;
+  readonly checkPaper: string;
 }
 
 /** Diagonal stripes: "not finite". */
-export function hatch(context: CanvasRenderingContext2D, ink: string, paper: string): CanvasPattern | string {
-  const tile = document.createElement("canvas");
-  tile.width = tile.height = 6;
-  const t = tile.getContext("2d");
-  if (!t) return ink;
-  t.fillStyle = paper;
-  t.fillRect(0, 0, 6, 6);
-  t.strokeStyle = ink;
-  t.lineWidth = 2;
-  t.beginPath();
-  for (const shift of [-6, 0, 6]) {
-    t.moveTo(shift - 1, 7);
-    t.lineTo(shift + 7, -1);
-  }
-  t.stroke();
-  return context.createPattern(tile, "repeat") ?? ink;
+export function hatch(context: CanvasRenderingContext2D, colours: Marks): CanvasPattern | string {
+  const { hatchInk: ink, hatchPaper: paper } = colours;
+  const stripes = tile(`hatch ${ink} ${paper}`, paper, (t) => {
+    t.strokeStyle = ink;
+    t.lineWidth = 2;
+    t.beginPath();
+    for (const shift of [-6, 0, 6]) {
+      t.moveTo(shift - 1, 7);
+      t.lineTo(shift + 7, -1);
+    }
+    t.stroke();
+  });
+  return context.createPattern(stripes, "repeat") ?? ink;
 }
 
 /** A fine checker: "not measured". */
-export function checker(context: CanvasRenderingContext2D, ink: string, paper: string): CanvasPattern | string {
-  const tile = document.createElement("canvas");
-  tile.width = tile.height = 6;
-  const t = tile.getContext("2d");
-  if (!t) return paper;
-  t.fillStyle = paper;
-  t.fillRect(0, 0, 6, 6);
-  t.fillStyle = ink;
-  t.fillRect(0, 0, 3, 3);
-  t.fillRect(3, 3, 3, 3);
-  return context.createPattern(tile, "repeat") ?? paper;
+export function checker(context: CanvasRenderingContext2D, colours: Marks): CanvasPattern | string {
+  const { checkInk: ink, checkPaper: paper } = colours;
+  const squares = tile(`checker ${ink} ${paper}`, paper, (t) => {
+    t.fillStyle = ink;
+    t.fillRect(0, 0, 3, 3);
+    t.fillRect(3, 3, 3, 3);
+  });
+  return context.createPattern(squares, "repeat") ?? paper;
 }
 
-/** Text cut to a width, with an ellipsis. */
-export function fitText(context: CanvasRenderingContext2D, text: string, width: number): string {
-  if (context.measureText(text).width <= width) return text;
-  let end = text.length;
-  while (end > 1 && context.measureText(`${text.slice(0, end)}…`).width > width) end--;
-  return `${text.slice(0, end)}…`;
+const tiles = new Map<string, HTMLCanvasElement>();
+
+/** Six pixels square, drawn once: a canvas costs more than the picture it is used in. */
+function tile(key: string, paper: string, draw: (context: CanvasRenderingContext2D) => void): HTMLCanvasElement {
+  const known = tiles.get(key);
+  if (known) return known;
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = 6;
+  const context = canvas.getContext("2d");
+  if (context) {
+    context.fillStyle = paper;
+    context.fillRect(0, 0, 6, 6);
+    draw(context);
+  }
+  tiles.set(key, canvas);
+  return canvas;
+}
+
+export interface Sheet {
+  readonly canvas: HTMLCanvasElement;
+  readonly pixels: Uint32Array;
+  /** Makes the canvas show the pixels. */
+  readonly show: () => void;
+}
+
+let sheet: Sheet | null = null;
+
+/**
+ * A small image, pixel by pixel, for a larger picture to be stretched from. There is one for all pictures: it is to be
+ * drawn before another one asks.
+ */
+export function sheetOf(width: number, height: number): Sheet | null {
+  if (sheet?.canvas.width === width && sheet.canvas.height === height) return sheet;
+  const canvas = sheet?.canvas ?? document.createElement("canvas");
+  canvas.width = width;
+  canvas.height = height;
+  const context = canvas.getContext("2d");
+  if (!context) return null;
+  const image = context.createImageData(width, height);
+  sheet = {
+    canvas,
+    pixels: new Uint32Array(image.data.buffer),
+    show: () => context.putImageData(image, 0, 0),
+  };
+  return sheet;
+}
+
+/** Text on a piece of paper, so that lines behind it do not cross it. `side`: of `x`, where it stands. */
+export function tag(
+  context: CanvasRenderingContext2D,
+  text: string,
+  x: number,
+  y: number,
+  side: "left" | "right",
+  ink: string,
+  paper: string,
+): void {
+  const wide = context.measureText(text).width + 6;
+  const left = side === "left" ? x : x - wide;
+  context.globalAlpha = 0.8;
+  context.fillStyle = paper;
+  context.fillRect(left, y - 7, wide, 14);
+  context.globalAlpha = 1;
+  context.fillStyle = ink;
+  context.textAlign = "left";
+  context.fillText(text, left + 3, y);
+}
+
+/** A line through `(x(i), y(i))` for i in `from … to - 1`, interrupted where y is not finite. */
+export function polyline(
+  context: CanvasRenderingContext2D,
+  from: number,
+  to: number,
+  x: (i: number) => number,
+  y: (i: number) => number,
+): void {
+  context.beginPath();
+  let pen = false;
+  for (let i = from; i < to; i++) {
+    const at = y(i);
+    const next = at - at === 0;
+    if (next && pen) context.lineTo(x(i), at);
+    else if (next) context.moveTo(x(i), at);
+    pen = next;
+  }
+  context.stroke();
 }

@@ -16,6 +16,11 @@ export function superscript(exponent: number): string {
   return exponent < 0 ? `⁻${digits}` : digits;
 }
 
+/** -8 -> "10⁻⁸", as ticks have it. */
+export function powerOfTen(exponent: number): string {
+  return exponent === 0 ? "1" : exponent === 1 ? "10" : `10${superscript(exponent)}`;
+}
+
 /** A value for reading: three significant digits, exponents outside 0.01 … 10,000. */
 export function formatValue(value: number): string {
   if (Number.isNaN(value)) return "NaN";
@@ -53,6 +58,17 @@ export function formatShare(share: number): string {
   if (percent < 0.1) return "< 0.1 %";
   if (percent > 99.9) return "> 99.9 %";
   return `${percent < 10 ? trimZeros(percent.toFixed(1)) : Math.min(99, Math.round(percent))} %`;
+}
+
+/** A ratio for reading; what is something against nothing is "∞ ×". */
+export function formatRatio(ratio: number): string {
+  return `${ratio > 3e38 ? "∞" : formatValue(ratio)} ×`;
+}
+
+/** A difference of shares in percentage points. */
+export function formatPoints(share: number): string {
+  if (Number.isNaN(share)) return "–";
+  return `${share > 0 ? "+" : ""}${formatValue(share * 100)} pp`;
 }
 
 /** 1, "layer" -> "1 layer"; 2 -> "2 layers". */

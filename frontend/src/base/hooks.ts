@@ -1,6 +1,7 @@
 /** Preact hooks without knowledge of the application. */
 import type { RefObject } from "preact";
 import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { drawings } from "./canvas";
 
 export interface Size {
   readonly width: number;
@@ -37,7 +38,11 @@ export function useMeasure<T extends HTMLElement>(): Size & { readonly attach: (
 export function useCanvas(draw: (canvas: HTMLCanvasElement) => void): RefObject<HTMLCanvasElement | null> {
   const ref = useRef<HTMLCanvasElement>(null);
   useLayoutEffect(() => {
-    if (ref.current) draw(ref.current);
+    const canvas = ref.current;
+    if (!canvas) return;
+    draw(canvas);
+    drawings.set(canvas, () => draw(canvas));
+    return () => drawings.delete(canvas);
   });
   return ref;
 }
@@ -69,7 +74,7 @@ export function useHotkeys(handler: (event: KeyboardEvent) => void): void {
   }, []);
 }
 
-export function isEditable(target: EventTarget | null): boolean {
+function isEditable(target: EventTarget | null): boolean {
   if (!(target instanceof HTMLElement)) return false;
   return target.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(target.tagName);
 }

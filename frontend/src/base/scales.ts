@@ -1,7 +1,7 @@
 /**
  * From a value to a place on the colour ramp or on an axis (0 … 1), and the ticks to label it with.
  */
-import { formatValue, superscript } from "./format";
+import { formatPoints, formatValue, powerOfTen } from "./format";
 
 export interface Tick {
   readonly at: number;
@@ -31,7 +31,7 @@ export function logScale(low: number, high: number): Scale {
       const stride = Math.max(1, Math.ceil((last - first + 1) / most));
       const ticks: Tick[] = [];
       for (let e = Math.ceil(first / stride) * stride; e <= last; e += stride) {
-        ticks.push({ at: (e - from) / span, label: e === 0 ? "1" : e === 1 ? "10" : `10${superscript(e)}` });
+        ticks.push({ at: (e - from) / span, label: powerOfTen(e) });
       }
       return ticks;
     },
@@ -45,11 +45,26 @@ function fineTicks(from: number, span: number): Tick[] {
     for (const mark of [1, 2, 5]) {
       const at = (e + Math.log10(mark) - from) / span;
       if (at < -1e-9 || at > 1 + 1e-9) continue;
-      const power = e === 0 ? "" : e === 1 ? "10" : `10${superscript(e)}`;
-      ticks.push({ at, label: mark === 1 ? power || "1" : power ? `${mark}·${power}` : String(mark) });
+      ticks.push({ at, label: mark === 1 ? powerOfTen(e) : e === 0 ? String(mark) : `${mark}·${powerOfTen(e)}` });
     }
   }
   return ticks;
+}
+
+/** Of a few marks. */
+function marked(unit: (value: number) => number, marks: readonly number[], label = formatValue): Scale {
+  return {
+    low: marks[0] as number,
+    high: marks[marks.length - 1] as number,
+    unit,
+    ticks: () => marks.map((value) => ({ at: unit(value), label: label(value) })),
+  };
+}
+
+/** Linear between two bounds, which are its ticks. */
+export function linearScale(low: number, high: number): Scale {
+  const span = high - low;
+  return marked((value) => (span > 0 ? clamp((value - low) / span) : 0.5), [low, high]);
 }
 
 /** Linear from 0 to `high`; labels in per cent. */
@@ -72,13 +87,26 @@ export function shareScale(high: number): Scale {
 export function signedScale(size: number): Scale {
   const knee = size * 1e-3;
   const full = Math.log1p(size / knee);
-  const unit = (value: number) => clamp(0.5 + (0.5 * Math.sign(value) * Math.log1p(Math.abs(value) / knee)) / full);
-  return {
-    low: -size,
-    high: size,
-    unit,
-    ticks: () => [-size, -size * 0.03, 0, size * 0.03, size].map((v) => ({ at: unit(v), label: formatValue(v) })),
-  };
+  return marked(
+    (value) => clamp(0.5 + (0.5 * Math.sign(value) * Math.log1p(Math.abs(value) / knee)) / full),
+    [-size, -size * 0.03, 0, size * 0.03, size],
+  );
+}
+
+/** Logarithmic around 1, from 1 / `most` to `most`. */
+export function ratioScale(most: number): Scale {
+  const full = Math.log10(most);
+  const half = full > 1 && full % 2 === 0 ? 10 ** (full / 2) : 1;
+  return marked(
+    (value) => (value > 0 ? clamp(0.5 + Math.log10(value) / (2 * full)) : Number.NaN),
+    [...new Set([1 / most, 1 / half, 1, half, most])],
+    (ratio) => `${full <= 1 ? formatValue(ratio) : powerOfTen(Math.round(Math.log10(ratio)))}×`,
+  );
+}
+
+/** A difference of shares: linear around zero, labels in percentage points. */
+export function pointsScale(most: number): Scale {
+  return marked((value) => clamp(0.5 + value / (2 * most)), [-most, 0, most], formatPoints);
 }
 
 export function clamp(value: number, low = 0, high = 1): number {

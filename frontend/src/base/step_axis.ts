@@ -59,10 +59,7 @@ export function stepTicks(axis: StepAxis, most: number): Tick[] {
 
 function roundStride(raw: number): number {
   const power = 10 ** Math.floor(Math.log10(Math.max(1, raw)));
-  for (const mark of [1, 2, 5, 10]) {
-    if (power * mark >= raw) return power * mark;
-  }
-  return power * 10;
+  return power * ([1, 2, 5].find((mark) => power * mark >= raw) ?? 10);
 }
 
 /** Ticks are short: 12,000 but 120k and 3M. */

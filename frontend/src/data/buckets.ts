@@ -9,10 +9,10 @@ import type { StepAxis } from "../base/step_axis";
 import { FINITE, MISSING, NONFINITE, type Series } from "./series";
 
 /**
- * How a bucket of values becomes one: the largest; the largest magnitude; or the one farthest, as a ratio, from the
- * row's own usual value, so that a peak and a dip both show.
+ * How a bucket of values becomes one: the largest; the largest magnitude; the one farthest, as a ratio, from the row's
+ * own usual value, so that a peak and a dip both show; or, of ratios, the one farthest from 1.
  */
-export type Reducer = "max" | "magnitude" | "extreme";
+export type Reducer = "max" | "magnitude" | "extreme" | "ratio";
 
 export interface Columns {
   readonly count: number;
@@ -31,16 +31,25 @@ export interface Reduced {
   readonly state: Uint8Array;
 }
 
-export function columnsOf(steps: Float64Array, samples: number, axis: StepAxis, count: number): Columns {
+/** `end`: the step at which the last sample stops standing for what follows. */
+export function columnsOf(
+  steps: Float64Array,
+  samples: number,
+  axis: StepAxis,
+  count: number,
+  end = Number.POSITIVE_INFINITY,
+): Columns {
   const first = new Int32Array(count);
   const last = new Int32Array(count);
   let i = 0;
   while (i < samples && axis.unit(steps[i] as number) < 0) i++;
+  const over = axis.unit(end) - 1e-12;
   for (let c = 0; c < count; c++) {
     // The last column takes its right edge too: a range of steps includes the step it ends on.
-    const end = c === count - 1 ? 1 + 1e-12 : (c + 1) / count - 1e-12;
+    const right = c === count - 1 ? 1 + 1e-12 : (c + 1) / count - 1e-12;
     const start = i;
-    while (i < samples && axis.unit(steps[i] as number) < end) i++;
+    while (i < samples && axis.unit(steps[i] as number) < right) i++;
+    if (i === start && c / count >= over) continue;
     // Nothing new here: the sample before is still in force. Before the first sample there is nothing at all.
     const held = i > start ? start : Math.max(0, i - 1);
     first[c] = held;
@@ -169,6 +178,7 @@ export function worse(value: number, best: number, reducer: Reducer, reference: 
 function isWorse(value: number, best: number, reducer: Reducer, inverse: number): boolean {
   if (reducer === "max") return value > best;
   if (reducer === "magnitude") return Math.abs(value) > Math.abs(best);
+  if (reducer === "ratio") return distance(value, 1) > distance(best, 1);
   return badness(Math.abs(value) * inverse) > badness(Math.abs(best) * inverse);
 }
 
@@ -188,7 +198,7 @@ export function shownSample(
   const end = columns.last[column] ?? 0;
   let shown = end - 1;
   let best = Number.NaN;
-  const usual = rows.length === 1 && reducer === "extreme" ? usualOf(series, rows[0] as number) : Number.NaN;
+  const usual = rows.length === 1 && reducer === "extreme" ? usualOf(series, rows[0] as number) : 1;
   for (let i = columns.first[column] ?? 0; i < end; i++) {
     for (const row of rows) {
       const at = row * series.capacity + i;

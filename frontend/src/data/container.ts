@@ -3,6 +3,8 @@
  *
  * Arrays are views of the response where alignment allows, so a large statistic is never copied here.
  */
+import { type Json, list, record } from "./json";
+
 export type Numbers = Float32Array | Float64Array | Uint8Array | Uint16Array | Uint32Array | Int32Array;
 
 export interface PackedArray {
@@ -11,7 +13,7 @@ export interface PackedArray {
 }
 
 export interface Container {
-  readonly header: Readonly<Record<string, unknown>>;
+  readonly header: Json;
   readonly arrays: ReadonlyMap<string, PackedArray>;
 }
 
@@ -30,9 +32,14 @@ export function decodeContainer(buffer: ArrayBuffer): Container {
   if (buffer.byteLength < 4) throw new BrokenPayload("the answer is empty");
   const start = 4 + new DataView(buffer).getUint32(0, true);
   if (start > buffer.byteLength) throw new BrokenPayload("the answer was cut short");
-  const header = parseHeader(new TextDecoder().decode(new Uint8Array(buffer, 4, start - 4)));
+  let header: Json;
+  try {
+    header = record(JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, start - 4))));
+  } catch {
+    throw new BrokenPayload("the answer has no readable header");
+  }
   const arrays = new Map<string, PackedArray>();
-  for (const entry of Array.isArray(header.arrays) ? header.arrays : []) {
+  for (const entry of list(header.arrays)) {
     const { name, dtype, shape, offset } = entry as { name: string; dtype: string; shape: number[]; offset: number };
     const Type = TYPES[dtype as keyof typeof TYPES];
     if (!Type) throw new BrokenPayload(`unknown number type ${dtype}`);
@@ -51,16 +58,6 @@ export function decodeContainer(buffer: ArrayBuffer): Container {
   return { header, arrays };
 }
 
-function parseHeader(text: string): Record<string, unknown> {
-  try {
-    const header: unknown = JSON.parse(text);
-    if (typeof header === "object" && header !== null) return header as Record<string, unknown>;
-  } catch {
-    // falls through to the one error below
-  }
-  throw new BrokenPayload("the answer has no readable header");
-}
-
 /** A named array of one type; an error that names it when it is missing. */
 export function arrayOf<T extends Numbers>(
   container: Container,
@@ -70,9 +67,4 @@ export function arrayOf<T extends Numbers>(
   const found = container.arrays.get(name)?.data;
   if (!(found instanceof Type)) throw new BrokenPayload(`the answer has no array “${name}”`);
   return found;
-}
-
-export function numberOf(container: Container, name: string, fallback: number): number {
-  const value = container.header[name];
-  return typeof value === "number" ? value : fallback;
 }

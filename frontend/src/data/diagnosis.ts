@@ -2,6 +2,8 @@
  * What is wrong with a run, and what was checked. Parsed field by field: a newer server may add kinds of findings, and
  * the page shows what it understands.
  */
+import { list, number, record, text, texts } from "./json";
+
 export type Severity = "critical" | "warning" | "info";
 
 /** From most to least. */
@@ -56,14 +58,6 @@ export interface Diagnosis {
   readonly source: unknown;
 }
 
-type Json = Readonly<Record<string, unknown>>;
-
-const record = (v: unknown): Json => (typeof v === "object" && v !== null ? (v as Json) : {});
-const list = (v: unknown): readonly unknown[] => (Array.isArray(v) ? v : []);
-const text = (v: unknown): string => (typeof v === "string" ? v : "");
-const texts = (v: unknown): string[] => list(v).map(text);
-const step = (v: unknown): number => (typeof v === "number" ? v : 0);
-
 export function parseDiagnosis(json: unknown): Diagnosis {
   const data = record(json);
   const [first, last] = list(data.steps);
@@ -82,13 +76,13 @@ function parseFinding(json: unknown): Finding {
   const data = record(json);
   const effects = worstFirst(list(data.effects).map(parseFinding));
   const own = SEVERITIES.find((s) => s === data.severity) ?? "info";
-  const firstStep = step(data.first_step);
+  const firstStep = number(data.first_step);
   return {
     code: text(data.code),
     severity: SEVERITIES.find((s) => s === own || effects.some((e) => e.severity === s)) ?? own,
     layers: texts(data.layers),
     firstStep,
-    lastStep: Math.max(firstStep, step(data.last_step)),
+    lastStep: Math.max(firstStep, number(data.last_step)),
     message: text(data.message),
     why: text(data.why),
     remedy: text(data.remedy),
@@ -108,7 +102,7 @@ function parseEvidence(json: unknown): Evidence {
     statistic: text(data.statistic),
     caption: text(data.caption),
     rows: texts(data.rows),
-    steps: list(data.steps).map(step),
+    steps: list(data.steps).map((v) => number(v)),
     values: list(data.values).map((row) => list(row).map(value)),
     expected: Array.isArray(data.expected) ? data.expected.map(value) : null,
   };

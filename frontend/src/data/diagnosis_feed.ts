@@ -3,7 +3,7 @@
  * time, none more often than a fifth of the time, and the old one stays until the new one is here.
  */
 import { batch, type Signal, signal } from "@preact/signals";
-import { ApiError } from "./api";
+import { failureOf } from "./api";
 import type { Diagnosis } from "./diagnosis";
 
 /** Pause after an answer, as a multiple of the time it took. */
@@ -53,24 +53,19 @@ export class DiagnosisFeed {
     const version = this.wanted;
     const begun = performance.now();
     this.asking.value = true;
-    let found: Diagnosis | null = null;
-    let failure: unknown = null;
+    let [found, failure]: [Diagnosis | null, string | null] = [null, null];
     try {
       found = await this.ask();
     } catch (error) {
-      failure = error;
+      failure = failureOf(error);
     }
     this.pausedUntil = performance.now() + PAUSE * (performance.now() - begun);
     batch(() => {
       this.asking.value = false;
-      if (found) {
-        this.value.value = found;
-        this.error.value = null;
-      } else if (failure instanceof ApiError && failure.status === 0) {
-        this.wanted = null; // the poller says that the server is not there, and when it is back
-      } else {
-        this.error.value = failure instanceof Error ? failure.message : String(failure);
-      }
+      if (found) this.value.value = found;
+      // The poller says that the server is not there, and when it is back.
+      if (!found && failure === null) this.wanted = null;
+      else this.error.value = failure;
     });
     const missed = this.wanted !== null && this.wanted !== version && this.wanted !== found?.version;
     if (missed && (found || version !== "")) this.start();

@@ -1,7 +1,7 @@
 /** From a series to its colour scale: bounds that hold for the whole run, so that zooming never changes a colour. */
-import { logScale, type Scale, shareScale, signedScale } from "../base/scales";
+import { logScale, pointsScale, ratioScale, type Scale, shareScale, signedScale } from "../base/scales";
 import type { Series } from "./series";
-import type { Statistic } from "./statistics";
+import type { ScaleKind, Statistic } from "./statistics";
 
 export interface Domain {
   readonly scale: Scale;
@@ -18,11 +18,14 @@ export interface Domain {
 
 const MOST_DECADES = 14;
 const SAMPLES = 10_000;
+/** Something against nothing: no number to scale by. */
+const INFINITE = 3e38;
 
-export function domainOf(series: Series, statistic: Statistic): Domain {
+/** `beside`: a second series whose values count as well; `series.extent` is then that of both. */
+export function domainOf(series: Series, statistic: Statistic, beside?: Series): Domain {
   const kind = statistic.scale;
   const { low, high, zeros, finite, nonFinite, missing } = series.extent;
-  const sample = someOf(series);
+  const sample = [...someOf(series), ...(beside ? someOf(beside) : [])];
   sample.sort((a, b) => a - b);
   const reference = anchorOf(series, statistic.anchor) ?? sample[sample.length >> 1] ?? 1;
   const flags = {
@@ -32,10 +35,27 @@ export function domainOf(series: Series, statistic: Statistic): Domain {
     empty: finite === 0,
     reference,
   };
-  if (kind === "share") return { scale: shareScale(roundShare(high)), clipped: false, ...flags };
-  if (kind === "signed") return { scale: signedScale(high > 0 ? high : 1), clipped: false, ...flags };
-  if (high === 0) return { scale: logScale(0.1, 10), clipped: false, ...flags };
-  return { ...logDomain(low, high, sample), ...flags };
+  if (kind === "ratio") return { ...ratioDomain(low, high, sample), ...flags };
+  if (kind === "log" && high > 0) return { ...logDomain(low, high, sample), ...flags };
+  return { scale: lineScale(kind, [high]), clipped: false, ...flags };
+}
+
+/** The heights of a few lines: what fits all their values. */
+export function lineScale(kind: ScaleKind, values: readonly number[]): Scale {
+  let [low, high] = [Number.POSITIVE_INFINITY, 0];
+  for (const value of values) {
+    const size = Math.abs(value);
+    if (!Number.isFinite(size) || size === 0) continue;
+    if (size < low) low = size;
+    if (size > high) high = size;
+  }
+  if (kind === "share") return shareScale(roundShare(high));
+  if (kind === "points") return pointsScale(roundShare(high));
+  if (kind === "signed") return signedScale(high || 1);
+  if (high === 0) return logScale(0.1, 10);
+  // Within a decade noise would look like a catastrophe.
+  const widen = 10 ** (Math.max(0, 1 - Math.log10(high / low)) / 2);
+  return logScale(low / widen, high * widen);
 }
 
 /** Magnitudes spread evenly over the data: enough for a median and the bulk. */
@@ -79,14 +99,19 @@ function logDomain(low: number, high: number, sorted: readonly number[]): { scal
     to = Math.min(to, Math.max(from + 2, at(0.98) + 2));
   }
   if (to - from > 3) [from, to] = [Math.floor(from + 0.1), Math.ceil(to - 0.1)];
-  else if (to - from < 1) {
-    const middle = (from + to) / 2;
-    [from, to] = [middle - 0.5, middle + 0.5];
-  }
+  else if (to - from < 1) return { scale: lineScale("log", [low, high]), clipped };
   return { scale: logScale(10 ** from, 10 ** to), clipped };
 }
 
-export function roundShare(high: number): number {
-  for (const round of [0.001, 0.01, 0.05, 0.1, 0.25, 0.5]) if (high > 0 && high <= round) return round;
-  return 1;
+/** Symmetric around 1, wide enough for the bulk: one odd step must not pale all others. */
+function ratioDomain(low: number, high: number, sorted: readonly number[]): { scale: Scale; clipped: boolean } {
+  const finite = sorted.filter((ratio) => ratio < INFINITE);
+  const at = (share: number) => finite[Math.round(share * (finite.length - 1))] ?? 1;
+  const bulk = Math.max(at(0.995), 1 / at(0.005)) * (1 - 1e-6);
+  const bound = [2, 5, 10].find((round) => bulk <= round) ?? 10 ** Math.ceil(Math.log10(bulk));
+  return { scale: ratioScale(bound), clipped: low < 1 / bound || high > bound };
+}
+
+function roundShare(high: number): number {
+  return [0.001, 0.01, 0.05, 0.1, 0.25, 0.5].find((round) => high > 0 && high <= round) ?? 1;
 }

@@ -17,27 +17,36 @@ export function readFields(): Fields {
   return readHash((outer() ?? window).location.hash);
 }
 
+/** Another lens or run is a place to come back from with the back button; all else replaces the entry. */
 export function writeFields(fields: Fields): void {
   try {
     const target = outer() ?? window;
-    const hash = writeHash(target.location.hash, fields);
-    if (hash === target.location.hash) return;
-    // replaceState, not location.hash: no history entry per click, and TensorBoard does not route on it. The full
-    // address, because a bare "#…" would resolve against the <base> of the plugin page.
-    const { origin, pathname, search } = target.location;
-    target.history.replaceState(target.history.state, "", origin + pathname + search + hash);
+    const address = addressWith(target, fields);
+    if (address === target.location.href) return;
+    const { lens, run } = readHash(target.location.hash);
+    const elsewhere = lens !== fields.lens || (run !== undefined && run !== fields.run);
+    // Not location.hash, on which TensorBoard routes.
+    if (elsewhere) target.history.pushState(target.history.state, "", address);
+    else target.history.replaceState(target.history.state, "", address);
   } catch {
     // A sandboxed frame may not write history; the view still works, it is just not in the address.
   }
 }
 
+/** The address to hand on: it opens what is seen now, also where it may not be written. */
+export function addressOf(fields: Fields): string {
+  return addressWith(outer() ?? window, fields);
+}
+
+/** In full, because a bare "#…" would resolve against the <base> of the plugin page. */
+function addressWith(target: Window, fields: Fields): string {
+  const { href, hash } = target.location;
+  return href.slice(0, href.length - hash.length).replace(/#$/, "") + writeHash(hash, fields);
+}
+
 /** Calls back when someone else changes the address (the back button, a pasted link). */
 export function onHashChange(callback: () => void): void {
-  try {
-    (outer() ?? window).addEventListener("hashchange", callback);
-  } catch {
-    // As above.
-  }
+  (outer() ?? window).addEventListener("hashchange", callback);
 }
 
 /** Whether the host is dark, now and whenever it changes. */
@@ -61,7 +70,7 @@ export function watchVisible(callback: (visible: boolean) => void): void {
   document.addEventListener("visibilitychange", tell);
   if (typeof IntersectionObserver !== "undefined") {
     new IntersectionObserver((entries) => {
-      onScreen = entries.some((e) => e.isIntersecting);
+      onScreen = entries.at(-1)?.isIntersecting === true; // the newest
       tell();
     }).observe(document.body);
   }
@@ -80,4 +89,21 @@ export function onReload(callback: () => void): void {
   } catch {
     // Polling finds the new data a few seconds later.
   }
+}
+
+/**
+ * Keys pressed while the focus is still on TensorBoard's own page, whose tab was just clicked, count as pressed here
+ * as long as this page is on screen.
+ */
+export function forwardKeys(): void {
+  outer()?.addEventListener("keydown", (event) => {
+    const { key, ctrlKey, metaKey, altKey, shiftKey } = event;
+    // The event's target would be the outermost of TensorBoard's custom elements.
+    const typing = (event.composedPath()[0] as Element | undefined)?.closest?.(
+      "input, textarea, select, [contenteditable]",
+    );
+    if (event.defaultPrevented || typing || window.innerHeight === 0) return;
+    const copy = new KeyboardEvent("keydown", { key, ctrlKey, metaKey, altKey, shiftKey, cancelable: true });
+    if (!window.dispatchEvent(copy)) event.preventDefault();
+  });
 }

@@ -2,6 +2,8 @@
  * What the rows of a run are. Parsed field by field: a newer writer may add fields or leave one out, and the page
  * shows what it understands.
  */
+import { list, number, numbers, record, text, textOrNull, texts } from "./json";
+
 export interface Layer {
   readonly name: string;
   readonly kind: "module" | "function";
@@ -12,9 +14,14 @@ export interface Layer {
   readonly shape: readonly number[];
   readonly units: number | null;
   readonly source: string | null;
+  /** Of the output, as PyTorch names it: "float32". */
+  readonly dtype: string | null;
   readonly reachesZero: boolean;
   readonly bounded: boolean;
 }
+
+/** "ReLU", "function relu". */
+export const typeOf = ({ kind, type }: Layer): string => (kind === "function" ? `function ${type}` : type);
 
 export interface Parameter {
   readonly name: string;
@@ -29,11 +36,20 @@ export interface Manifest {
   readonly layers: readonly Layer[];
   readonly parameters: readonly Parameter[];
   readonly statistics: readonly string[];
+  /** Kinds of histogram recorded. */
+  readonly histograms: readonly string[];
   readonly units: boolean;
+  /** Dataflow between rows of `layers`: from, to. */
+  readonly edges: readonly (readonly [number, number])[];
+  /** Layer or parameter, and why nothing was measured there. */
   readonly notObserved: ReadonlyMap<string, string>;
+  /** What was expected and stayed silent, by kind: names. */
+  readonly selfCheck: ReadonlyMap<string, readonly string[]>;
   readonly firstStep: number;
   readonly lastStep: number;
   readonly samples: number;
+  /** Sampled steps that a loss scaler skipped. */
+  readonly skipped: readonly number[];
   readonly written: number;
   readonly read: number;
   readonly newerSchema: boolean;
@@ -50,15 +66,6 @@ export interface Runs {
   readonly samplesKept: number;
 }
 
-type Json = Readonly<Record<string, unknown>>;
-
-const record = (v: unknown): Json => (typeof v === "object" && v !== null ? (v as Json) : {});
-const list = (v: unknown): readonly unknown[] => (Array.isArray(v) ? v : []);
-const text = (v: unknown, fallback = ""): string => (typeof v === "string" ? v : fallback);
-const textOrNull = (v: unknown): string | null => (typeof v === "string" ? v : null);
-const number = (v: unknown, fallback = 0): number => (typeof v === "number" ? v : fallback);
-const numbers = (v: unknown): number[] => list(v).filter((n): n is number => typeof n === "number");
-
 export function parseRuns(json: unknown): Runs {
   const data = record(json);
   const runs = list(data.runs).map((entry) => {
@@ -73,21 +80,32 @@ export function parseManifest(json: unknown): Manifest {
   const steps = record(data.steps);
   const gaps = record(data.gaps);
   const schema = record(data.schema);
+  const layers = list(data.layers).map(parseLayer);
   return {
     run: text(data.run),
     version: text(data.version),
-    layers: list(data.layers).map(parseLayer),
+    layers,
     parameters: list(data.parameters).map(parseParameter),
-    statistics: list(data.statistics).map((s) => text(s)),
+    statistics: texts(data.statistics),
+    histograms: texts(data.histograms),
     units: data.units === true,
-    notObserved: new Map(Object.entries(record(data.not_observed)).map(([k, v]) => [k, text(v)])),
+    edges: list(data.edges)
+      .map(numbers)
+      .filter((edge): edge is [number, number] => edge.length === 2 && edge.every((row) => row in layers)),
+    notObserved: mapOf(data.not_observed, text),
+    selfCheck: mapOf(data.self_check, texts),
     firstStep: number(steps.first),
     lastStep: number(steps.last),
     samples: number(steps.samples),
+    skipped: numbers(steps.skipped),
     written: number(gaps.written),
     read: number(gaps.read),
     newerSchema: number(schema.run, 1) > number(schema.reader, 1),
   };
+}
+
+function mapOf<T>(json: unknown, parse: (v: unknown) => T): Map<string, T> {
+  return new Map(Object.entries(record(json)).map(([key, v]) => [key, parse(v)]));
 }
 
 function parseLayer(json: unknown): Layer {
@@ -102,6 +120,7 @@ function parseLayer(json: unknown): Layer {
     shape: numbers(row.shape),
     units: typeof row.units === "number" ? row.units : null,
     source: textOrNull(row.source),
+    dtype: textOrNull(row.dtype),
     reachesZero: row.reaches_zero === true,
     bounded: row.bounded === true,
   };

@@ -3,22 +3,21 @@
  * is not asked for.
  */
 import { type Signal, signal } from "@preact/signals";
-import { ApiError, fetchContainer, fetchDiagnosis, fetchManifest } from "./api";
+import { failureOf, fetchContainer, fetchDiagnosis, fetchManifest } from "./api";
+import type { Container } from "./container";
 import { type DeadData, parseDead } from "./dead";
 import { DiagnosisFeed } from "./diagnosis_feed";
+import { FreshCache } from "./fresh_cache";
+import { HistogramCache } from "./histogram_cache";
 import type { Manifest } from "./manifest";
+import { parseScalars, type ScalarData } from "./scalars";
 import { type LoadedSeries, StatisticCache } from "./statistic_cache";
 import { parseUnits, type UnitData } from "./units";
 
 export type { LoadedSeries };
 
-/** A payload, and the version of the run it was last asked for at. */
-interface Held<T> {
-  readonly value: Signal<T | null>;
-  askedAt: string | null;
-}
-
-const held = <T>(): Held<T> => ({ value: signal(null), askedAt: null });
+/** Statistics of a run that is not on screen: the one that was, and what marks it. */
+const KEPT_ASIDE = 2;
 
 export class RunStore {
   readonly manifest: Signal<Manifest | null> = signal(null);
@@ -26,21 +25,22 @@ export class RunStore {
   /** The manifest is on its way. */
   loading = false;
   readonly diagnosis: DiagnosisFeed;
+  readonly histograms: HistogramCache;
   private readonly statistics: StatisticCache;
   private manifestHere: () => void = () => {};
-  private readonly deadUnits = held<DeadData>();
-  private readonly units = new Map<string, Held<UnitData>>();
+  private readonly others: FreshCache;
 
   constructor(readonly name: string) {
+    const manifest = () => this.manifest.peek();
+    const version = () => manifest()?.version ?? "";
+    const guard = (work: () => Promise<void>) => this.guard(work);
+    const here = new Promise<void>((done) => {
+      this.manifestHere = done;
+    });
     this.diagnosis = new DiagnosisFeed(() => fetchDiagnosis(name));
-    this.statistics = new StatisticCache(
-      name,
-      () => this.manifest.peek(),
-      new Promise((here) => {
-        this.manifestHere = here;
-      }),
-      (work) => this.guard(work),
-    );
+    this.histograms = new HistogramCache(name, version, guard);
+    this.others = new FreshCache(version, guard);
+    this.statistics = new StatisticCache(name, manifest, here, guard);
   }
 
   async load(): Promise<void> {
@@ -56,18 +56,41 @@ export class RunStore {
     return this.statistics.of(name);
   }
 
+  /** How many statistics are kept; who shows more than these at once fetches them over and over. */
+  room(): number {
+    return this.statistics.room();
+  }
+
   fetchAhead(names: readonly string[], wanted: () => boolean): Promise<void> {
     return this.statistics.fetchAhead(names, wanted);
   }
 
+  /** Nobody looks at this run for now: what was seen last is enough to come back to. */
+  trim(): void {
+    this.statistics.trim(KEPT_ASIDE);
+  }
+
   dead(): Signal<DeadData | null> {
-    return this.fresh(this.deadUnits, async () => parseDead(await fetchContainer("dead", { run: this.name })));
+    return this.fetched("dead", parseDead);
   }
 
   unitsOf(layer: string): Signal<UnitData | null> {
-    const known = this.units.get(layer) ?? held<UnitData>();
-    this.units.set(layer, known);
-    return this.fresh(known, async () => parseUnits(await fetchContainer("units", { run: this.name, layer })));
+    return this.fetched("units", parseUnits, { layer });
+  }
+
+  /** A scalar of the training loop and the names of all; without a name those that tell most. */
+  scalarsOf(name = ""): Signal<ScalarData | null> {
+    return this.fetched("scalars", parseScalars, name === "" ? {} : { name });
+  }
+
+  private fetched<T>(
+    route: "dead" | "units" | "scalars",
+    parse: (container: Container) => T,
+    of: Readonly<Record<string, string>> = {},
+  ): Signal<T | null> {
+    return this.others.fresh(`${route} ${JSON.stringify(of)}`, async (show) =>
+      show(parse(await fetchContainer(route, { run: this.name, ...of }))),
+    );
   }
 
   /** Brings what is on screen up to date after the run changed. */
@@ -87,26 +110,15 @@ export class RunStore {
     this.error.value = null;
     this.statistics.retry();
     this.diagnosis.retry();
+    this.histograms.retry();
+    this.others.retry();
     const manifest = this.manifest.peek();
     if (!manifest) {
       void this.load();
       return;
     }
-    for (const known of [this.deadUnits, ...this.units.values()]) if (!known.value.peek()) known.askedAt = null;
     // A new object: who reads the manifest asks again for what it needs.
     this.manifest.value = { ...manifest };
-  }
-
-  /** The payload; asks for it when it is missing or older than the run. */
-  private fresh<T>(known: Held<T>, ask: () => Promise<T>): Signal<T | null> {
-    const version = this.manifest.peek()?.version ?? "";
-    if (known.askedAt !== version) {
-      known.askedAt = version;
-      void this.guard(async () => {
-        known.value.value = await ask();
-      });
-    }
-    return known.value;
   }
 
   /** A server that is not there is the poller's to report; anything else is said. */
@@ -114,8 +126,7 @@ export class RunStore {
     try {
       await work();
     } catch (error) {
-      if (error instanceof ApiError && error.status === 0) return;
-      this.error.value = error instanceof Error ? error.message : String(error);
+      this.error.value = failureOf(error) ?? this.error.peek();
     }
   }
 }

@@ -5,6 +5,7 @@
  * step after step). `state` has the same layout and says what a value is, because NaN alone cannot: *not measured on
  * that step*, or *measured, and not finite*.
  */
+import type { Course } from "../base/sparkline";
 import { arrayOf, type Container } from "./container";
 
 export const FINITE = 0;
@@ -45,6 +46,11 @@ export function emptySeries(name: string, rows: number): Series {
     state: new Uint8Array(0),
     extent: { low: Number.POSITIVE_INFINITY, high: 0, zeros: 0, finite: 0, nonFinite: 0, missing: 0 },
   };
+}
+
+/** One row over time; a row that the series has not is NaN throughout. */
+export function courseOf({ steps, count, rows, capacity, values }: Series, row: number): Course {
+  return { steps, count, at: (i) => (row < rows ? (values[row * capacity + i] ?? Number.NaN) : Number.NaN) };
 }
 
 /** The series with the steps of `container` after those it has. Grows by half, so a live run seldom copies. */
@@ -144,8 +150,27 @@ export function markNonFinite(series: Series, companion: Series): Series {
   };
 }
 
-/** Index of the sample in force at `step`: the last one at or before it, or the first. -1 for an empty series. */
-export function sampleAt(steps: Float64Array, count: number, step: number): number {
+/** First step to one spacing after the last: a sample stands for the time until the next one. */
+export function extentOf(series: Series): [number, number] {
+  const { steps, count } = series;
+  if (count === 0) return [0, 1];
+  const last = steps[count - 1] as number;
+  const gap = count > 1 ? last - (steps[count - 2] as number) : 1;
+  return [steps[0] as number, last + gap];
+}
+
+/** Index of the sample that stands for `step`; -1 before the first one and after the last one's time. */
+export function sampleInForce(series: Series, step: number): number {
+  const [from, to] = extentOf(series);
+  return series.count > 0 && step >= from && step < to ? sampleAt(series.steps, series.count, step) : -1;
+}
+
+/**
+ * Index of the sample in force at `step`: the last one at or before it, or the first; null means the newest. -1 for an
+ * empty series.
+ */
+export function sampleAt(steps: Float64Array, count: number, step: number | null): number {
+  if (step === null) return count - 1;
   let low = 0;
   let high = count;
   while (low < high) {

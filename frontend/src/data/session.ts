@@ -1,20 +1,25 @@
 /** The runs of this log directory, the one on screen, and keeping both fresh. */
 import { batch, computed, effect, type Signal, signal } from "@preact/signals";
-import { ApiError, fetchRuns } from "./api";
+import { failureOf, fetchRuns, lost } from "./api";
 import { onReload, watchVisible } from "./host";
 import type { Runs } from "./manifest";
 import { RunStore } from "./run_store";
+import { shareMemory } from "./statistic_cache";
 import * as view from "./view";
 
 const POLL_MS = 4000;
 
 export const runs: Signal<Runs | null> = signal(null);
 export const store: Signal<RunStore | null> = signal(null);
-/** The server did not answer the last time it was asked. */
-export const lost: Signal<boolean> = signal(false);
+/** The run to compare with, if one is chosen. */
+export const other: Signal<RunStore | null> = signal(null);
 export const failure: Signal<string | null> = signal(null);
 /** A run that the address names and the server does not have. */
 export const unknownRun: Signal<string | null> = signal(null);
+/** The same of a run to compare with, and the run it was to be compared with. */
+export const unknownVersus: Signal<{ readonly name: string; readonly of: string | null } | null> = signal(null);
+/** Runs on screen that the server has no longer. What was loaded stays. */
+export const goneRuns: Signal<readonly string[]> = signal([]);
 
 /** The one thing that is wrong, for the banner. */
 export const problem = computed(() => failure.value ?? store.value?.error.value ?? null);
@@ -26,6 +31,12 @@ export function startSession(): void {
     const name = view.run.value;
     if (name !== null && store.peek()?.name !== name) open(name);
   });
+  effect(() => {
+    const name = view.versus.value;
+    if (name === (other.peek()?.name ?? null)) return;
+    other.value = name === null ? null : opened(name);
+    shareMemory(name === null ? 1 : 2);
+  });
   void poll();
   let visible = true;
   watchVisible((now) => {
@@ -33,14 +44,31 @@ export function startSession(): void {
     visible = now;
     if (back) void poll();
   });
-  onReload(() => void poll());
+  onReload(() => visible && void poll());
   setInterval(() => visible && void poll(), POLL_MS);
 }
 
+/** The run looked at before: going back to it costs nothing. */
+let left: RunStore | null = null;
+
 function open(name: string): void {
+  const before = store.peek();
+  store.value = opened(name);
+  if (!before || before === other.peek()) return;
+  before.trim();
+  left = before;
+}
+
+function opened(name: string): RunStore {
+  const kept = [store.peek(), other.peek(), left].find((s) => s?.name === name && s.error.peek() === null);
+  if (kept) {
+    const known = runs.peek();
+    if (known) void catchUp(kept, known);
+    return kept;
+  }
   const next = new RunStore(name);
-  store.value = next;
   void next.load();
+  return next;
 }
 
 let polling = false;
@@ -57,34 +85,61 @@ export async function poll(): Promise<void> {
       if (JSON.stringify(found) !== JSON.stringify(runs.peek())) runs.value = found;
       choose(found);
     });
-    if (back) store.peek()?.retry();
-    await catchUp(found);
+    if (back) for (const shown of [store, other]) shown.peek()?.retry();
+    for (const shown of [store, other]) await catchUp(shown.peek(), found);
   } catch (error) {
-    if (error instanceof ApiError && error.status === 0) lost.value = true;
-    else failure.value = error instanceof Error ? error.message : String(error);
+    failure.value = failureOf(error);
   } finally {
     polling = false;
   }
 }
 
-/** Keeps the chosen run; without one, or if it is gone, takes the one written last. */
+/** What a link asked for before another run had to be shown in its place. */
+let asked: { readonly run: string; readonly back: () => void } | null = null;
+/** The run shown in its place. */
+let instead: string | null = null;
+
+/**
+ * Keeps the chosen runs. One that is loaded is kept even if it is gone: a server that has just started finds its runs
+ * one after the other, and nobody wants to lose what they look at. Without a run, or if a link names one that is not
+ * here, takes the one written last, until that one appears.
+ */
 function choose(found: Runs): void {
+  const known = (name: string) => found.runs.some((r) => r.name === name);
+  const gone = [store.peek(), other.peek()].filter((s) => s !== null && s.manifest.peek() !== null && !known(s.name));
+  const names = gone.map((s) => (s as RunStore).name);
+  if (names.join("\n") !== goneRuns.peek().join("\n")) goneRuns.value = names;
+  if (found.runs.length === 0) return;
+  const missing = (name: string | null) => name !== null && !known(name) && !names.includes(name);
   const chosen = view.run.peek();
-  if (found.runs.length === 0 || found.runs.some((r) => r.name === chosen)) {
-    if (chosen !== unknownRun.peek() && found.runs.length > 0) unknownRun.value = null;
-    return;
+  if (chosen === null || missing(chosen)) {
+    if (chosen !== null) {
+      unknownRun.value = chosen;
+      asked = { run: chosen, back: view.wayBack() };
+    }
+    const newest = found.runs.reduce((a, b) => (writtenAt(b.version) > writtenAt(a.version) ? b : a));
+    view.chooseRun(newest.name);
+    instead = newest.name;
+  } else if (unknownRun.peek() !== null && known(unknownRun.peek() as string)) {
+    unknownRun.value = null;
+    if (asked && known(asked.run) && chosen === instead) asked.back();
+    asked = null;
   }
-  if (chosen !== null) unknownRun.value = chosen;
-  const newest = found.runs.reduce((a, b) => (writtenAt(b.version) > writtenAt(a.version) ? b : a));
-  view.chooseRun(newest.name);
+  const [now, compared, absent] = [view.run.peek(), view.versus.peek(), unknownVersus.peek()];
+  if (missing(compared)) {
+    unknownVersus.value = { name: compared as string, of: now };
+    view.versus.value = null;
+  } else if (absent && known(absent.name)) {
+    if (absent.of === now) view.versus.value ??= absent.name;
+    unknownVersus.value = null;
+  }
 }
 
 function writtenAt(version: string): number {
   return Number(/-([\d.]+)$/.exec(version)?.[1] ?? 0);
 }
 
-async function catchUp(found: Runs): Promise<void> {
-  const shown = store.peek();
+async function catchUp(shown: RunStore | null, found: Runs): Promise<void> {
   const info = found.runs.find((r) => r.name === shown?.name);
   const manifest = shown?.manifest.peek();
   if (!shown || !info) return;
@@ -98,6 +153,6 @@ async function catchUp(found: Runs): Promise<void> {
 
 export function retry(): void {
   failure.value = null;
-  store.peek()?.retry();
+  for (const shown of [store, other]) shown.peek()?.retry();
   void poll();
 }

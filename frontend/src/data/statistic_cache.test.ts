@@ -101,19 +101,96 @@ describe("StatisticCache", () => {
     expect([...(shown.value?.series.steps.subarray(0, 4) ?? [])]).toEqual([0, 15, 25, 35]);
   });
 
-  it("leaves what is off screen alone until it is asked for", async () => {
+  it("shows what was fetched for its marks when it is asked for itself", async () => {
     const cache = cacheOf();
     cache.of("gradient/rms");
     await settle();
-    cache.of("gradient/nonfinite_fraction");
+    const marks = cache.of("gradient/nonfinite_fraction");
+    await settle();
+    expect(marks.value?.series.count).toBe(3);
+    expect(asked).toEqual(["gradient/rms", "gradient/nonfinite_fraction"]);
+  });
+
+  it("brings all that is shown up to date", async () => {
+    manifest = { ...manifest, statistics: ["gradient/rms", "activation/rms"] };
+    const cache = cacheOf();
+    cache.of("activation/rms");
+    cache.of("gradient/rms");
     await settle();
     asked.length = 0;
     grow(30);
     await cache.renew(false);
-    expect(asked).toEqual(["gradient/nonfinite_fraction since 20"]);
+    expect([...asked].sort()).toEqual(["activation/rms since 20", "gradient/rms since 20"]);
+  });
+
+  it("leaves what is off screen alone until it is asked for", async () => {
+    const cache = cacheOf();
     cache.of("gradient/rms");
     await settle();
-    expect(asked).toEqual(["gradient/nonfinite_fraction since 20", "gradient/rms since 20"]);
+    grow(30);
+    await cache.renew(false);
+    // From now on only this one is shown.
+    cache.of("gradient/nonfinite_fraction");
+    await settle();
+    asked.length = 0;
+    grow(40);
+    await cache.renew(false);
+    expect(asked).toEqual(["gradient/nonfinite_fraction since 30"]);
+    cache.of("gradient/rms");
+    await settle();
+    expect(asked).toEqual(["gradient/nonfinite_fraction since 30", "gradient/rms since 30"]);
+  });
+
+  it("asks again for a newest part, or for marks, that did not come", async () => {
+    const cache = new StatisticCache(
+      "r",
+      () => manifest,
+      Promise.resolve(),
+      (work) => work().catch(() => {}),
+    );
+    const shown = cache.of("gradient/rms");
+    await settle();
+    grow(30);
+    broken.add(30);
+    for (const lost of ["gradient/rms", "gradient/nonfinite_fraction"]) {
+      const answer = fetchContainer.getMockImplementation() as (route: string, query: { name: string }) => unknown;
+      fetchContainer.mockImplementation(async (route: string, query: { name: string }) => {
+        if (query.name === lost) throw new Error("no answer");
+        return answer(route, query);
+      });
+      await cache.renew(false);
+      fetchContainer.mockImplementation(answer);
+      expect(shown.value?.series.count).toBe(steps.length - 1);
+      cache.retry();
+      await settle();
+      expect(shown.value?.series.count).toBe(steps.length);
+      expect(shown.value?.series.state[steps.length - 1] === NONFINITE).toBe(broken.has(steps.at(-1) as number));
+      cache.of("gradient/rms");
+      grow(40);
+    }
+  });
+
+  it("does not let a late answer replace a newer one", async () => {
+    manifest = { ...manifest, statistics: ["gradient/rms"] };
+    const answer = fetchContainer.getMockImplementation() as (...query: unknown[]) => unknown;
+    let arrive = () => {};
+    fetchContainer.mockImplementationOnce((...query: unknown[]) => {
+      const old = answer(...query);
+      return new Promise((done) => {
+        arrive = () => done(old);
+      });
+    });
+    const cache = cacheOf();
+    const shown = cache.of("gradient/rms");
+    grow(30);
+    await cache.renew(false);
+    arrive();
+    await settle();
+    expect(shown.value?.series.count).toBe(4);
+    cache.of("gradient/rms");
+    grow(40);
+    await cache.renew(false);
+    expect(asked.at(-1)).toBe("gradient/rms since 30");
   });
 
   it("asks for marks only where the manifest lists them", async () => {

@@ -18,6 +18,8 @@ interface Entry {
   readonly shown: Signal<LoadedSeries | null>;
   /** The numbers, with the marks of the companion once it is here. */
   have: Series | null;
+  /** Somebody looks at it; else it was fetched for the marks of another one alone. */
+  wanted: boolean;
   /** Samples the run had when `have` was fetched. */
   samples: number;
   /** Of the request below; an older one is out of date. */
@@ -27,12 +29,18 @@ interface Entry {
 
 /** Kept and fetched ahead, in bytes: 1,000 rows × 2,000 steps take 10 MB each, most runs far less. */
 const MEMORY = 160e6;
+let sharing = 1;
+
+/** So many runs are in memory at once. */
+export function shareMemory(runs: number): void {
+  sharing = runs;
+}
 
 export class StatisticCache {
   private readonly entries = new Map<string, Entry>();
   private generation = 0;
-  /** The one on screen. */
-  private latest: string | null = null;
+  /** Asked for since the run last changed: those on screen, and some that were. */
+  private readonly shown = new Set<string>();
 
   /** `guard` runs work and reports what goes wrong. */
   constructor(
@@ -44,28 +52,34 @@ export class StatisticCache {
 
   /** The statistic; loads it on first use, and again when the run has grown since. */
   of(name: string): Signal<LoadedSeries | null> {
-    this.latest = name;
+    this.shown.add(name);
     const entry = this.entry(name);
     this.entries.delete(name); // most recently used last
     this.entries.set(name, entry);
-    for (const old of [...this.entries.keys()].slice(0, -this.room())) this.entries.delete(old);
-    if (entry.generation !== this.generation) void this.guard(() => this.update(name));
+    this.trim(this.room());
+    if (entry.generation !== this.generation || !entry.wanted) void this.guard(() => this.update(name));
     return entry.shown;
+  }
+
+  /** Keeps the statistics asked for last. */
+  trim(count: number): void {
+    for (const old of [...this.entries.keys()].slice(0, -count)) this.entries.delete(old);
   }
 
   /** The run has changed. `rewound`: steps it had are gone or others, so nothing held can be extended. */
   async renew(rewound: boolean): Promise<void> {
     this.generation++;
     if (rewound) for (const entry of this.entries.values()) entry.have = null;
-    const { latest } = this;
-    if (latest !== null) await this.guard(() => this.update(latest));
+    const names = [...this.shown].filter((name) => this.entries.has(name));
+    this.shown.clear(); // who still shows one asks again for what now comes
+    await Promise.all(names.map((name) => this.guard(() => this.update(name))));
   }
 
-  /** Asks again for what never came. */
+  /** Asks again for what did not come, be it only the newest part or the marks. */
   retry(): void {
-    for (const [name, entry] of this.entries) {
-      if (!entry.shown.peek() && !entry.request) void this.guard(() => this.update(name));
-    }
+    const failed = (name: string | null) => this.entries.get(name ?? "")?.request === null;
+    const names = [...this.entries.keys()].filter((name) => failed(name) || failed(companionOf(name)));
+    for (const name of names) void this.guard(() => this.update(name));
   }
 
   /**
@@ -87,29 +101,39 @@ export class StatisticCache {
   private entry(name: string): Entry {
     let entry = this.entries.get(name);
     if (!entry) {
-      entry = { shown: signal(null), have: null, samples: 0, generation: -1, request: null };
+      entry = { shown: signal(null), have: null, wanted: false, samples: 0, generation: -1, request: null };
       this.entries.set(name, entry);
     }
     return entry;
   }
 
-  private room(): number {
+  /** How many statistics are kept. */
+  room(): number {
     const { samples = 1, layers = [], parameters = [] } = this.manifest() ?? {};
     const bytes = 5 * samples * Math.max(layers.length, parameters.length);
-    return Math.max(6, Math.floor(MEMORY / Math.max(1, bytes)));
+    return Math.max(6, Math.floor(MEMORY / sharing / Math.max(1, bytes)));
   }
 
   private async update(name: string): Promise<void> {
     const entry = this.entry(name);
+    const { generation } = this;
+    entry.wanted = true;
     const possible = companionOf(name);
     // On first sight the picture does not wait for the marks, nor do the two share the server; mostly there is nothing
     // to mark. A picture that stands is replaced once, complete.
     const early = entry.shown.peek() === null && possible !== null && this.entries.get(possible)?.have == null;
-    const series = await this.numbers(name);
-    if (early) this.publish(name, entry, series);
+    const series = await this.numbers(name).catch(async (error: unknown) => {
+      await this.manifestHere;
+      if (this.manifest()?.statistics.includes(name)) throw error;
+      return null; // asked for before it was known that the run has none
+    });
+    if (!series) return;
+    const late = () => entry.generation !== generation; // a newer request is on its way, or here
+    if (early && !(late() && entry.shown.peek())) this.publish(name, entry, series);
     if (possible) await this.manifestHere; // only it says whether the run has marks
     const companion = possible && this.manifest()?.statistics.includes(possible) ? possible : null;
     const marked = companion ? markNonFinite(series, await this.numbers(companion)) : series;
+    if (late()) return;
     entry.have = marked;
     if (!early || marked !== series) this.publish(name, entry, marked);
   }
@@ -137,19 +161,21 @@ export class StatisticCache {
    */
   private async fetch(name: string, entry: Entry): Promise<Series> {
     const { have } = entry;
+    const { generation } = this;
+    const keep = (series: Series): Series => {
+      if (entry.generation === generation) {
+        entry.have = series;
+        entry.samples = this.manifest()?.samples ?? series.count;
+      }
+      return series;
+    };
     const added = (this.manifest()?.samples ?? 0) - entry.samples;
     if (have && have.count > 0 && added > 0) {
       const since = have.steps[have.count - 1] as number;
       const tail = await fetchContainer("statistic", { run: this.run, name, since });
-      if (tail.arrays.get("steps")?.shape[0] === added) return this.keep(entry, extend(have, tail));
+      if (tail.arrays.get("steps")?.shape[0] === added) return keep(extend(have, tail));
     }
     const all = await fetchContainer("statistic", { run: this.run, name });
-    return this.keep(entry, extend(emptySeries(name, 0), all));
-  }
-
-  private keep(entry: Entry, series: Series): Series {
-    entry.have = series;
-    entry.samples = this.manifest()?.samples ?? series.count;
-    return series;
+    return keep(extend(emptySeries(name, 0), all));
   }
 }

@@ -1,7 +1,17 @@
 /** What each statistic is, how to draw it and how to read it. */
+import { formatPoints, formatRatio, formatShare, formatValue } from "../base/format";
 import type { Reducer } from "./buckets";
 
-export type ScaleKind = "log" | "share" | "signed";
+/** Magnitudes; shares; numbers with a sign; and of what is derived: ratios around 1, differences of shares. */
+export type ScaleKind = "log" | "share" | "signed" | "ratio" | "points";
+
+/** Whether colours run both ways from a middle. */
+export const isDiverging = (kind: ScaleKind): boolean => kind === "signed" || kind === "ratio" || kind === "points";
+
+const SAYING = { log: formatValue, signed: formatValue, share: formatShare, ratio: formatRatio, points: formatPoints };
+
+/** A value for reading. */
+export const say = (kind: ScaleKind, value: number): string => SAYING[kind](value);
 
 export interface Statistic {
   readonly name: string;
@@ -39,34 +49,26 @@ const share = (name: string, label: string, read: string): Statistic => ({
   reducer: "max",
 });
 
-export const GROUPS: readonly StatisticGroup[] = [
+const GROUPS: readonly StatisticGroup[] = [
   {
     title: "Gradient of layer outputs",
     statistics: [
       log(
         "gradient/rms",
         "Gradient rms",
-        "Colour should change little from the bottom row up: fading towards the top is a vanishing gradient, the reverse an exploding one",
+        "Fading from the bottom row up is a vanishing gradient, growing an exploding one",
       ),
-      log(
-        "gradient/abs_max",
-        "Gradient maximum",
-        "A layer whose maximum runs far ahead of its rms sends rare, large gradients",
-      ),
+      log("gradient/abs_max", "Gradient maximum", "Far above the rms: rare, large gradients"),
       share(
         "gradient/zero_fraction",
         "Zero gradient",
-        "Share of gradient entries that are exactly zero; near 100 % nothing upstream learns",
+        "Gradients that are exactly zero; near 100 % nothing upstream learns",
       ),
-      share(
-        "gradient/underflow_fraction",
-        "Gradient underflow",
-        "Share of gradient entries too small for the number format in use",
-      ),
+      share("gradient/underflow_fraction", "Gradient underflow", "Gradients too small for the number format in use"),
       share(
         "gradient/nonfinite_fraction",
         "Gradient NaN or Inf",
-        "Anything above 0 is a broken step; the leftmost mark is where it began",
+        "Anything above 0 is a broken step; it began at the leftmost mark",
       ),
     ],
   },
@@ -76,18 +78,19 @@ export const GROUPS: readonly StatisticGroup[] = [
       log(
         "activation/rms",
         "Activation rms",
-        "Signal size by depth: a steady drift from top to bottom points at initialization or missing normalization",
+        "A steady drift from top to bottom points at initialization or missing normalization",
       ),
+      log("activation/std", "Activation spread", "Near zero the layer gives the same output whatever it sees"),
       log(
-        "activation/std",
-        "Activation spread",
-        "A spread that falls towards zero means the layer gives the same output whatever it sees",
+        "activation/example_std",
+        "Spread between examples",
+        "How much outputs differ between examples; near zero beside a larger spread, the layer ignores its input",
       ),
       {
         ...log(
           "activation/mean",
           "Activation mean",
-          "Blue is below zero, orange above; a mean far from zero beside a small spread is an offset later layers must undo",
+          "Blue is below zero, orange above; far from zero beside a small spread, it is an offset later layers must undo",
         ),
         scale: "signed",
         reducer: "magnitude",
@@ -96,49 +99,46 @@ export const GROUPS: readonly StatisticGroup[] = [
       share(
         "activation/zero_fraction",
         "Zero outputs",
-        "About half is usual after ReLU; rising towards 100 % means units are dying",
+        "About half is usual after ReLU; rising towards 100 %, units are dying",
       ),
       share(
         "activation/dead_fraction",
         "Silent units",
-        "Share of units that were zero for every value of this step's batch; the Dead units lens says which stay so",
+        "Units that were zero for every value of this step's batch; Dead units says which stay so",
       ),
       share(
         "activation/dormant_fraction",
         "Dormant units",
-        "Share of units whose mean magnitude is at most 2.5 % of their layer's",
+        "Units whose mean magnitude is at most 2.5 % of their layer's",
       ),
       share(
         "activation/saturated_fraction",
         "Saturated outputs",
-        "Share of outputs at the limits of a bounded activation, where it passes hardly any gradient",
+        "Outputs at the limits of a bounded activation, where hardly any gradient passes",
       ),
       share(
         "activation/nonfinite_fraction",
         "Activation NaN or Inf",
-        "Anything above 0 is a broken step; the leftmost, topmost mark is where it began",
+        "Anything above 0 is a broken step; it began at the leftmost mark",
       ),
     ],
   },
   {
     title: "Parameters",
     statistics: [
+      log("parameter/update_ratio", "Update ratio", "Around 10⁻³ is usual; above 10⁻¹ a step rewrites the weight"),
       log(
-        "parameter/update_ratio",
-        "Update ratio",
-        "Size of a step relative to the weight; around 10⁻³ is usual, above 10⁻¹ a step rewrites the weight",
+        "parameter/learning_rate",
+        "Learning rate",
+        "As the optimizer had it on that step; rows of one colour share a group",
       ),
       log("parameter/grad_rms", "Weight gradient rms", "As the optimizer gets it: accumulated, unscaled, clipped"),
       log(
         "parameter/grad_rms_before_clip",
         "Weight gradient rms before clipping",
-        "Compare with the gradient after clipping: a lasting difference means clipping decides the step",
+        "Where it stays above the clipped one, clipping decides the step",
       ),
-      log(
-        "parameter/grad_abs_max",
-        "Weight gradient maximum",
-        "A maximum far above the rms means few entries carry the step",
-      ),
+      log("parameter/grad_abs_max", "Weight gradient maximum", "Far above the rms, few entries carry the step"),
       share(
         "parameter/grad_zero_fraction",
         "Zero weight gradient",
@@ -147,19 +147,11 @@ export const GROUPS: readonly StatisticGroup[] = [
       share(
         "parameter/grad_nonfinite_fraction",
         "Weight gradient NaN or Inf",
-        "Anything above 0 would have destroyed the weights unless the step was skipped",
+        "Anything above 0 destroys the weights unless the step is skipped",
       ),
-      log("parameter/update_rms", "Update rms", "Size of the change the optimizer made on this step"),
-      log(
-        "parameter/rms",
-        "Weight rms",
-        "Weights should move slowly; steady growth calls for decay, a jump for a smaller learning rate",
-      ),
-      log(
-        "parameter/abs_max",
-        "Weight maximum",
-        "A single weight far above the rms is an outlier that quantization will feel",
-      ),
+      log("parameter/update_rms", "Update rms", "The change the optimizer made on this step"),
+      log("parameter/rms", "Weight rms", "Steady growth calls for decay, a jump for a smaller learning rate"),
+      log("parameter/abs_max", "Weight maximum", "Far above the rms, it is an outlier that quantization will feel"),
     ],
   },
 ];

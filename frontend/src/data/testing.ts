@@ -1,5 +1,6 @@
 /** Helpers of the tests: data as the server would send them. */
 import type { Container, Numbers } from "./container";
+import type { Histogram } from "./histograms";
 import type { Layer } from "./manifest";
 import { emptySeries, extend, type Series } from "./series";
 
@@ -37,8 +38,16 @@ export function layer(name: string, more: Partial<Layer> = {}): Layer {
     shape: [4, 8],
     units: 8,
     source: null,
+    dtype: null,
     reachesZero: false,
     bounded: false,
     ...more,
   };
+}
+
+/** Counts by bin. */
+export function histogram(counted: Readonly<Record<number, number>>): Histogram {
+  const bins = Uint16Array.from(Object.keys(counted), Number).sort();
+  const counts = Uint32Array.from(bins, (bin) => counted[bin] ?? 0);
+  return { bins, counts, total: counts.reduce((a, b) => a + b, 0) };
 }

@@ -21,6 +21,8 @@ export interface TreeNode {
   /** All rows of the data below (a leaf: its own). */
   readonly rows: readonly number[];
   readonly children: readonly TreeNode[];
+  /** Stands for siblings like the one above it, or for some of very many: opened only when asked to. */
+  readonly folded?: boolean;
 }
 
 /** The node as text in an address; a container may be a row itself and a group, and these two are not the same. */
@@ -30,10 +32,14 @@ export function addressOf(node: TreeNode): string {
 
 /** The node an address means, if this tree has it. */
 export function nodeAt(tree: TreeNode, address: string): TreeNode | null {
-  for (const child of tree.children) {
-    if (addressOf(child) === address) return child;
-    const below = nodeAt(child, address);
-    if (below) return below;
+  return pathTo(tree, (node) => addressOf(node) === address)?.at(-1) ?? null;
+}
+
+/** From below the root to the first node that is meant, in drawing order. */
+function pathTo({ children }: TreeNode, meant: (node: TreeNode) => boolean): TreeNode[] | null {
+  for (const child of children) {
+    const below = meant(child) ? [] : pathTo(child, meant);
+    if (below) return [child, ...below];
   }
   return null;
 }
@@ -56,7 +62,7 @@ interface Draft {
 }
 
 /** A name without its call: `act@1` is `act`. */
-const bareName = (name: string): string => name.replace(/@\d+$/, "");
+export const bareName = (name: string): string => name.replace(/@\d+$/, "");
 
 const draft = (path: string): Draft => ({ path, row: -1, leaf: null, children: [], groups: new Map() });
 
@@ -132,17 +138,17 @@ function finish(node: Draft, above: string): TreeNode {
     }
   }
   const children = at.children.map((child) => finish(child, at.path));
-  return {
-    key: `g:${at.path}`,
-    kind: "group",
-    name: at.path,
-    label: relative(at.path, above),
-    detail: "",
-    isFunction: false,
-    row: -1,
-    rows: children.flatMap((c) => c.rows),
-    children,
-  };
+  return { ...groupOf(`g:${at.path}`, at.path, children), label: relative(at.path, above) };
+}
+
+export function groupOf(key: string, name: string, children: readonly TreeNode[]): TreeNode {
+  const rows = children.flatMap((child) => child.rows);
+  return { key, kind: "group", name, label: name, detail: "", isFunction: false, row: -1, rows, children };
+}
+
+/** Leaves in drawing order. */
+export function leavesOf(node: TreeNode): TreeNode[] {
+  return node.kind === "leaf" ? [node] : node.children.flatMap(leavesOf);
 }
 
 /** The rows on screen. With a search, only matches and the groups above them, all open. */
@@ -174,41 +180,29 @@ export function visibleRows(root: TreeNode, expanded: ReadonlySet<string>, searc
 const FEW_ROWS = 16;
 
 /** Groups to open at first: level by level, as long as the rows stay within `most`. */
-export function firstExpanded(root: TreeNode, most: number): Set<string> {
+export function firstExpanded(root: TreeNode, most: number, few = FEW_ROWS): Set<string> {
   const open = new Set<string>();
-  let level = root.children.filter((n) => n.kind === "group");
+  const opens = (n: TreeNode) => n.kind === "group" && !n.folded;
+  let level = root.children.filter(opens);
   let rows = root.children.length;
   while (level.length > 0) {
     const added = level.reduce((sum, group) => sum + group.children.length, 0);
     // A picture of three rows says nothing: a level too large to fit is still opened, and scrolls.
-    if (rows + added > most && rows >= FEW_ROWS) break;
+    if (rows + added > most && rows >= few) break;
     rows += added;
     for (const group of level) open.add(group.key);
-    level = level.flatMap((g) => g.children.filter((n) => n.kind === "group"));
+    level = level.flatMap((g) => g.children.filter(opens));
   }
   return open;
 }
 
 export function allGroups(root: TreeNode): Set<string> {
-  const keys = new Set<string>();
-  const walk = (node: TreeNode) => {
-    for (const child of node.children) {
-      if (child.kind === "group") {
-        keys.add(child.key);
-        walk(child);
-      }
-    }
-  };
-  walk(root);
-  return keys;
+  const groups = root.children.filter((child) => child.kind === "group");
+  return new Set(groups.flatMap((group) => [group.key, ...allGroups(group)]));
 }
 
-/** Keys of the groups that hold the leaf or group called `name`; null if it is not in the tree. */
+/** Keys of the groups that hold the node of this key; null if it is not in the tree. */
 export function ancestorsOf(root: TreeNode, key: string): string[] | null {
-  for (const child of root.children) {
-    if (child.key === key) return [];
-    const below = ancestorsOf(child, key);
-    if (below) return [child.key, ...below];
-  }
-  return null;
+  const path = pathTo(root, (node) => node.key === key);
+  return path?.slice(0, -1).map((node) => node.key) ?? null;
 }

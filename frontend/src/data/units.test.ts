@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ABSENT, ALIVE, deadIds, idRanges, lifeStates, RARE, SILENT, type UnitData, unitOrder } from "./units";
+import { ABSENT, ALIVE, lifeStates, RARE, SILENT, type UnitData } from "./units";
 
 const { NaN: nan } = Number;
 /** Five units, three records; in the second the layer did not run. */
@@ -30,20 +30,5 @@ describe("lifeStates", () => {
   it("judges smooth activations by magnitude: at most 2.5 % of the layer's is dormant", () => {
     // level 5 is 2^-6 = 1.6 %, level 6 is 3.1 %
     expect([...lifeStates(data, true)].slice(0, 5)).toEqual([ALIVE, SILENT, RARE, ALIVE, ALIVE]);
-  });
-});
-
-describe("unitOrder", () => {
-  it("puts those first that died first, the never alive before all, then the quiet living", () => {
-    expect([...unitOrder(data, "died")]).toEqual([1, 4, 0, 2, 3]);
-    expect([...unitOrder(data, "index")]).toEqual([0, 1, 2, 3, 4]);
-  });
-});
-
-describe("ids", () => {
-  it("lists the dead, and neighbours as ranges", () => {
-    expect(deadIds(data)).toEqual([0, 1, 4]);
-    expect(idRanges([0, 1, 4, 7, 8, 9])).toBe("0–1, 4, 7–9");
-    expect(idRanges([])).toBe("");
   });
 });

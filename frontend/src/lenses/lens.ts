@@ -4,5 +4,7 @@ import type { FunctionComponent } from "preact";
 export interface Lens {
   readonly id: string;
   readonly title: string;
+  /** The beginning of the title that is enough where room is short. */
+  readonly short?: string;
   readonly component: FunctionComponent;
 }

@@ -2,6 +2,7 @@ import type { ComponentChildren } from "preact";
 import { SeverityIcon } from "./icons";
 
 export interface BannerProps {
+  readonly testid?: string;
   readonly severity: "critical" | "warning";
   readonly action?: string;
   readonly onAction?: () => void;
@@ -10,9 +11,9 @@ export interface BannerProps {
 }
 
 /** What is wrong with the data as a whole, in one line; never over the picture. */
-export function Banner({ severity, action, onAction, onClose, children }: BannerProps) {
+export function Banner({ testid = "error-banner", severity, action, onAction, onClose, children }: BannerProps) {
   return (
-    <div class={`banner ${severity}`} role={severity === "critical" ? "alert" : "status"} data-testid="error-banner">
+    <div class={`banner ${severity}`} role={severity === "critical" ? "alert" : "status"} data-testid={testid}>
       <SeverityIcon severity={severity} />
       <span class="banner-text">
         <strong>{severity === "critical" ? "Error" : "Note"}</strong> {children}

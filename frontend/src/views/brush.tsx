@@ -3,15 +3,17 @@
  * wheel while Ctrl or Shift is held (the bare wheel scrolls the rows).
  */
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
+import type { StepAxis } from "../base/step_axis";
+import * as view from "../data/view";
+import { useKeyNotes } from "./keys";
 
 export interface BrushProps {
   readonly class: string;
+  readonly axis: StepAxis;
   readonly onHover?: (unit: number, y: number) => void;
   readonly onLeave?: () => void;
   readonly onClick?: (unit: number, y: number) => void;
-  readonly onRange: (from: number, to: number) => void;
-  readonly onReset: () => void;
   readonly onWheel?: (unit: number, zoom: number, pan: number) => void;
   readonly children: ComponentChildren;
 }
@@ -20,9 +22,19 @@ export interface BrushProps {
 const LEAST = 4;
 
 export function Brush(props: BrushProps) {
-  const area = useRef<HTMLDivElement>(null);
+  useKeyNotes("Pointer", [
+    ...(props.onClick ? [{ keys: ["Click"], text: "Pin the cursor" }] : []),
+    { keys: ["Drag"], text: "Zoom to a range of steps" },
+    { keys: ["Double click"], text: "Show all steps" },
+    ...(props.onWheel
+      ? [
+          { keys: ["Ctrl", "Wheel"], text: "Zoom the steps" },
+          { keys: ["Shift", "Wheel"], text: "Move along the steps" },
+        ]
+      : []),
+  ]);
   const [drag, setDrag] = useState<readonly [number, number] | null>(null);
-  const place = (event: PointerEvent): { x: number; y: number; width: number } => {
+  const place = (event: MouseEvent): { x: number; y: number; width: number } => {
     const box = (event.currentTarget as HTMLElement).getBoundingClientRect();
     return {
       x: Math.max(0, Math.min(event.clientX - box.left, box.width - 1e-6)),
@@ -30,27 +42,9 @@ export function Brush(props: BrushProps) {
       width: box.width,
     };
   };
-  const wheel = useRef(props.onWheel);
-  wheel.current = props.onWheel;
-  useEffect(() => {
-    const element = area.current;
-    if (!element) return;
-    const listen = (event: WheelEvent) => {
-      if (!wheel.current || !(event.ctrlKey || event.metaKey || event.shiftKey)) return;
-      event.preventDefault();
-      const box = element.getBoundingClientRect();
-      const amount = event.deltaY || event.deltaX;
-      const unit = (event.clientX - box.left) / box.width;
-      if (event.shiftKey) wheel.current(unit, 1, Math.sign(amount) * 0.1);
-      else wheel.current(unit, amount > 0 ? 1.25 : 0.8, 0);
-    };
-    element.addEventListener("wheel", listen, { passive: false });
-    return () => element.removeEventListener("wheel", listen);
-  }, []);
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: gestures only; the picture inside has the keys
     <div
-      ref={area}
       class={`brush ${props.class}`}
       onPointerDown={(event) => {
         if (event.button !== 0) return;
@@ -72,11 +66,21 @@ export function Brush(props: BrushProps) {
         const { x, y, width } = place(event);
         setDrag(null);
         if (Math.abs(x - drag[0]) < LEAST) props.onClick?.(x / width, y);
-        else props.onRange(Math.min(x, drag[0]) / width, Math.max(x, drag[0]) / width);
+        else setRange(props.axis, Math.min(x, drag[0]) / width, Math.max(x, drag[0]) / width);
       }}
       onPointerCancel={() => setDrag(null)}
       onPointerLeave={() => props.onLeave?.()}
-      onDblClick={props.onReset}
+      onWheel={(event) => {
+        if (!props.onWheel || !(event.ctrlKey || event.metaKey || event.shiftKey)) return;
+        event.preventDefault();
+        const { x, width } = place(event);
+        const amount = event.deltaY || event.deltaX;
+        if (event.shiftKey) props.onWheel(x / width, 1, Math.sign(amount) * 0.1);
+        else props.onWheel(x / width, amount > 0 ? 1.25 : 0.8, 0);
+      }}
+      onDblClick={() => {
+        view.range.value = null;
+      }}
     >
       {props.children}
       {drag && Math.abs(drag[1] - drag[0]) >= LEAST && (
@@ -87,4 +91,10 @@ export function Brush(props: BrushProps) {
       )}
     </div>
   );
+}
+
+function setRange(axis: StepAxis, from: number, to: number): void {
+  const left = Math.floor(axis.step(Math.max(0, from)));
+  const right = Math.ceil(axis.step(Math.min(1, to)));
+  if (right > left) view.range.value = [left, Math.max(right, left + 2)];
 }

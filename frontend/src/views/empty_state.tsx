@@ -1,4 +1,6 @@
+import { lost } from "../data/api";
 import { Mark } from "./icons";
+import { NO_ANSWER } from "./waiting";
 
 const CODE = `from torchvitals import attach_hooks
 attach_hooks(model, writer)`;
@@ -10,14 +12,12 @@ export function EmptyState() {
       <Mark />
       <h1>No vital signs yet</h1>
       <p>
-        Add these two lines before your training loop, where <code>writer</code> is the SummaryWriter you already use
+        Add two lines before your training loop; <code>writer</code> is the SummaryWriter you already use
       </p>
       <pre>
         <code>{CODE}</code>
       </pre>
-      <p class="muted">
-        This page looks for data every few seconds and opens by itself when the first sample is written
-      </p>
+      <p class="muted">{lost.value ? NO_ANSWER : "This page opens by itself when the first sample is written"}</p>
     </div>
   );
 }

@@ -1,8 +1,8 @@
 import { useEffect, useRef } from "preact/hooks";
 import * as view from "../data/view";
-import { LENSES } from "../lenses/registry";
+import { EVERYWHERE, type KeyNote, notes } from "./keys";
 
-/** The list of keys, on "?". */
+/** The list of keys, on "?": what works on the page as it is now. */
 export function KeysHelp() {
   const dialog = useRef<HTMLDialogElement>(null);
   const open = view.helpOpen.value;
@@ -17,28 +17,20 @@ export function KeysHelp() {
   };
   return (
     <dialog ref={dialog} class="help" aria-label="Keys" onClose={close}>
-      <h2>Keys</h2>
-      <dl>
-        {LENSES.map((lens, i) => (
-          <Key key={lens.id} keys={[String(i + 1)]} text={lens.title} />
-        ))}
-        <Key keys={["/"]} text="Find a layer" />
-        <Key keys={["↑", "↓"]} text="Previous, next row or finding" />
-        <Key keys={["→", "←"]} text="Open, close a group or a finding; on the heat map the next, previous step" />
-        <Key keys={["Home", "End"]} text="First, last row; on the heat map the first, last step" />
-        <Key keys={["[", "]"]} text="Previous, next sampled step" />
-        <Key keys={["0"]} text="Show all steps" />
-        <Key keys={["t"]} text="Pictures or tables" />
-        <Key keys={["?"]} text="This list" />
-      </dl>
-      <h2>Pointer</h2>
-      <dl>
-        <Key keys={["Click"]} text="Pin the cursor" />
-        <Key keys={["Drag"]} text="Zoom to a range of steps" />
-        <Key keys={["Double click"]} text="Show all steps" />
-        <Key keys={["Ctrl", "Wheel"]} text="Zoom the steps" />
-        <Key keys={["Shift", "Wheel"]} text="Move along the steps" />
-      </dl>
+      {open && (
+        <div class="help-parts">
+          {partsOf([...notes.value.values()]).map(([title, list]) => (
+            <section key={title}>
+              <h2>{title}</h2>
+              <dl>
+                {list.map((note) => (
+                  <Key key={note.text} {...note} />
+                ))}
+              </dl>
+            </section>
+          ))}
+        </div>
+      )}
       <button type="button" class="button" onClick={close}>
         Close
       </button>
@@ -46,12 +38,25 @@ export function KeysHelp() {
   );
 }
 
-function Key({ keys, text }: { keys: readonly string[]; text: string }) {
+/** One list for each title, nothing twice. */
+export function partsOf(
+  all: readonly { readonly title: string; readonly notes: readonly KeyNote[] }[],
+): [string, KeyNote[]][] {
+  const parts = new Map<string, Map<string, KeyNote>>([[EVERYWHERE, new Map()]]);
+  for (const part of all) {
+    const list = parts.get(part.title) ?? new Map<string, KeyNote>();
+    for (const note of part.notes) list.set(note.text, note);
+    parts.set(part.title, list);
+  }
+  return [...parts].map(([title, list]) => [title, [...list.values()]]);
+}
+
+function Key({ keys, text }: KeyNote) {
   return (
     <>
       <dt>
         {keys.map((key) => (
-          <kbd key={key}>{key}</kbd>
+          <kbd key={key}>{key.replace("Arrow", "")}</kbd>
         ))}
       </dt>
       <dd>{text}</dd>

@@ -1,18 +1,18 @@
 /** The colour scale in words: a bar with round values, and the marks that are no colour. */
 import { cssOf, type Ramp } from "../base/ramps";
 import type { Domain } from "../data/domain";
-import type { ScaleKind } from "../data/statistics";
+import { isDiverging, type ScaleKind } from "../data/statistics";
 import { theme } from "./theme";
 
 const BAR = 200;
 
 export function Legend({ domain, kind }: { domain: Domain; kind: ScaleKind }) {
   const { ramps } = theme.value;
-  const ramp = kind === "signed" ? ramps.diverging : ramps.sequential;
+  const ramp = isDiverging(kind) ? ramps.diverging : ramps.sequential;
   const ticks = domain.scale.ticks(kind === "share" ? 3 : 6);
   return (
     <div class="legend">
-      {kind === "log" && domain.hasZero && <Swatch class="zero" text="0" title="Exactly zero" />}
+      {(kind === "log" || kind === "ratio") && domain.hasZero && <Swatch mark="zero" text="zero" />}
       <div class="legend-scale" style={{ width: `${BAR}px` }}>
         <div class="legend-bar" style={{ background: gradient(ramp) }} />
         {ticks.map((tick) => (
@@ -26,19 +26,18 @@ export function Legend({ domain, kind }: { domain: Domain; kind: ScaleKind }) {
           </span>
         ))}
       </div>
-      {domain.hasNonFinite && <Swatch class="nonfinite" text="NaN or Inf" title="Measured, and not finite" />}
-      {domain.hasMissing && (
-        <Swatch class="missing" text="not measured" title="The row was not measured on this step" />
-      )}
+      {domain.hasNonFinite && <Swatch mark="nonfinite" text="NaN or Inf" />}
+      {domain.hasMissing && <Swatch mark="missing" text="not measured" />}
     </div>
   );
 }
 
-function Swatch(props: { class: string; text: string; title: string }) {
+/** A mark and what it means. */
+export function Swatch({ mark, text }: { mark: string; text: string }) {
   return (
-    <span class="swatch" title={props.title}>
-      <span class={`swatch-box ${props.class}`} />
-      {props.text}
+    <span class="swatch">
+      <span class={`swatch-box ${mark}`} />
+      {text}
     </span>
   );
 }

@@ -20,7 +20,7 @@ const LOWEST = 20;
 const HIGHEST = 36;
 
 /** Few rows get more room each; heights stay on the 4 px grid. */
-export function rowHeightFor(rows: number, height: number): number {
+function rowHeightFor(rows: number, height: number): number {
   const fair = Math.floor(height / Math.max(1, rows) / 4) * 4;
   return Math.max(LOWEST, Math.min(HIGHEST, fair));
 }
@@ -30,16 +30,16 @@ export interface RowFrameProps {
   /** Row to bring into view when another one becomes it (its key changes, not its place); -1 for none. */
   readonly active: number;
   readonly activeKey: string | null;
-  readonly onGutter?: (pixels: number) => void;
-  readonly onView?: (view: RowWindow) => void;
+  readonly heightOf?: (rows: number, height: number) => number;
+  readonly onView?: ((view: RowWindow) => void) | undefined;
   readonly children: (view: RowWindow) => ComponentChildren;
 }
 
-export function RowFrame({ rows, active, activeKey, onGutter, onView, children }: RowFrameProps) {
+export function RowFrame({ rows, active, activeKey, heightOf = rowHeightFor, onView, children }: RowFrameProps) {
   const scroller = useRef<HTMLDivElement>(null);
   const { width, height } = useSize(scroller);
   const [scrolled, setScrolled] = useState(0);
-  const rowHeight = rowHeightFor(rows, height);
+  const rowHeight = heightOf(rows, height);
   const scrollTop = Math.max(0, Math.min(scrolled, rows * rowHeight - height));
   const view: RowWindow = {
     scrollTop,
@@ -59,9 +59,12 @@ export function RowFrame({ rows, active, activeKey, onGutter, onView, children }
   }, [activeKey, active >= 0, height > 0]);
   useLayoutEffect(() => {
     const element = scroller.current;
-    if (element) onGutter?.(element.offsetWidth - element.clientWidth);
-    onView?.(view);
-  });
+    // To ask for it makes the browser lay out at once, so not on every scroll: a scroll bar changes the width.
+    const gutter = element ? element.offsetWidth - element.clientWidth : 0;
+    // For heads and axes that line up with the rows.
+    element?.parentElement?.style.setProperty("--gutter", `${gutter}px`);
+  }, [width, height]);
+  useLayoutEffect(() => onView?.(view));
   return (
     <div
       class="rows-scroll"

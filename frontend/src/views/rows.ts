@@ -1,12 +1,23 @@
 /** The rows on screen, shared by all lenses: which tree, what is open, what is selected. */
 import { computed, type Signal, signal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useEffect, useMemo } from "preact/hooks";
 import { store } from "../data/session";
 import { statisticOf } from "../data/statistics";
-import { allGroups, ancestorsOf, firstExpanded, layerTree, parameterTree, type TreeNode } from "../data/tree";
+import {
+  allGroups,
+  ancestorsOf,
+  firstExpanded,
+  layerTree,
+  parameterTree,
+  type TreeNode,
+  type VisibleRow,
+  visibleRows,
+} from "../data/tree";
 import * as view from "../data/view";
 
 const ROWS_AT_FIRST = 48;
+/** A box takes more room than a row does. */
+const BOXES_AT_FIRST = 12;
 
 export type RowKind = "layers" | "parameters";
 
@@ -32,8 +43,20 @@ const opened: Signal<ReadonlyMap<string, ReadonlySet<string>>> = signal(new Map(
 const slot = (kind: string): string => `${kind} ${store.value?.name ?? ""}`;
 
 export function expandedIn(kind: string, tree: TreeNode): ReadonlySet<string> {
-  return opened.value.get(slot(kind)) ?? firstExpanded(tree, ROWS_AT_FIRST);
+  return opened.value.get(slot(kind)) ?? atFirst(kind, tree);
 }
+
+/** The same set for the same tree: a new one would have every picture made anew. */
+function atFirst(kind: string, tree: TreeNode): ReadonlySet<string> {
+  const graph = kind.endsWith("graph");
+  const known = graph ? boxesAtFirst : rowsAtFirst;
+  const keys = known.get(tree) ?? (graph ? firstExpanded(tree, BOXES_AT_FIRST, 4) : firstExpanded(tree, ROWS_AT_FIRST));
+  known.set(tree, keys);
+  return keys;
+}
+
+const boxesAtFirst = new WeakMap<TreeNode, ReadonlySet<string>>();
+const rowsAtFirst = new WeakMap<TreeNode, ReadonlySet<string>>();
 
 export function setExpanded(kind: string, keys: ReadonlySet<string>): void {
   opened.value = new Map(opened.peek()).set(slot(kind), keys);
@@ -48,6 +71,14 @@ export function toggle(kind: string, tree: TreeNode, key: string, open: boolean)
 
 export function expandAll(kind: string, tree: TreeNode): void {
   setExpanded(kind, allGroups(tree));
+}
+
+/** The rows of a tree as it is folded and searched; those above the chosen one are opened when it is chosen. */
+export function useRows(kind: string, tree: TreeNode | null, chosen: TreeNode | null): readonly VisibleRow[] {
+  const expanded = tree && expandedIn(kind, tree);
+  const search = view.search.value;
+  useReveal(kind, tree, chosen);
+  return useMemo(() => (tree && expanded ? visibleRows(tree, expanded, search) : []), [tree, expanded, search]);
 }
 
 /** Opens the groups above a row when it is chosen, so that a link to it shows it; folding them later is allowed. */

@@ -19,6 +19,8 @@ export interface Colours {
   readonly muted: string;
   readonly accent: string;
   readonly onAccent: string;
+  /** The second of two curves or runs. */
+  readonly second: string;
   readonly critical: string;
   readonly criticalSoft: string;
   readonly warning: string;
@@ -37,7 +39,7 @@ export interface Colours {
   readonly silent: string;
 }
 
-const LIGHT: Colours = {
+export const LIGHT: Colours = {
   page: "#ffffff",
   raised: "#f6f7f9",
   hover: "#eef1f5",
@@ -48,6 +50,7 @@ const LIGHT: Colours = {
   muted: "#57606b",
   accent: "#0a5cc2",
   onAccent: "#ffffff",
+  second: "#b35200",
   critical: "#b3242b",
   criticalSoft: "#fdecec",
   warning: "#8a5300",
@@ -64,7 +67,7 @@ const LIGHT: Colours = {
   silent: "#3a2340",
 };
 
-const DARK: Colours = {
+export const DARK: Colours = {
   page: "#1f2124",
   raised: "#27292d",
   hover: "#2d3035",
@@ -75,6 +78,7 @@ const DARK: Colours = {
   muted: "#a3abb5",
   accent: "#7db4f5",
   onAccent: "#10233a",
+  second: "#f2a65a",
   critical: "#ff8a85",
   criticalSoft: "#43272a",
   warning: "#f0b354",
@@ -111,6 +115,7 @@ export function connectTheme(): void {
     theme.value = make(dark);
     const root = document.documentElement;
     root.dataset.theme = dark ? "dark" : "light";
+    root.style.setProperty("--font", FONT);
     root.style.colorScheme = dark ? "dark" : "light";
     for (const [name, colour] of Object.entries(theme.peek().colours)) {
       root.style.setProperty(`--${name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`, colour as string);
@@ -118,6 +123,5 @@ export function connectTheme(): void {
   });
 }
 
-/** The font of canvas text; sizes as in the style sheet. */
-export const CANVAS_FONT =
-  '11px -apple-system, BlinkMacSystemFont, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
+/** The font of all text, on canvases too. */
+export const FONT = '-apple-system, BlinkMacSystemFont, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';

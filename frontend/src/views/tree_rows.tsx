@@ -4,25 +4,53 @@
  */
 import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
-import type { TreeNode, VisibleRow } from "../data/tree";
+import { addressOf, type TreeNode, type VisibleRow } from "../data/tree";
+import * as view from "../data/view";
 import { Chevron } from "./icons";
-import type { RowWindow } from "./row_frame";
+import { useKeyNotes } from "./keys";
+import { RowFrame, type RowWindow } from "./row_frame";
+import { toggle } from "./rows";
 
-export interface TreeRowsProps {
+export interface TreeFrameProps {
   readonly label: string;
+  /** Whose folds these are. */
+  readonly kind: string;
+  readonly tree: TreeNode;
   readonly rows: readonly VisibleRow[];
-  readonly view: RowWindow;
-  readonly selected: string | null;
-  readonly highlight?: number;
-  readonly onSelect: (node: TreeNode) => void;
-  readonly onToggle: (node: TreeNode, open: boolean) => void;
+  readonly selected: TreeNode | null;
+  /** A row under the pointer elsewhere. */
+  readonly highlight?: TreeNode | null;
   /** Further cells of a row, and attributes for it. */
   readonly cells: (row: VisibleRow) => ComponentChildren;
   readonly attributes?: (row: VisibleRow) => Readonly<Record<string, string | number>>;
+  readonly onView?: (window: RowWindow) => void;
+  /** What stands beside the tree, on the same rows. */
+  readonly children?: (window: RowWindow) => ComponentChildren;
 }
 
-export function TreeRows(props: TreeRowsProps) {
-  const { rows, view, selected, cells, attributes } = props;
+/** The tree in its scrolling window, with what is drawn beside it. */
+export function TreeFrame(props: TreeFrameProps) {
+  const { rows, selected, onView, children } = props;
+  const key = selected?.key ?? null;
+  return (
+    <RowFrame rows={rows.length} active={rows.findIndex((r) => r.node.key === key)} activeKey={key} onView={onView}>
+      {(window) => (
+        <>
+          {rows.length > 0 || !view.search.value ? (
+            <TreeRows {...props} window={window} />
+          ) : (
+            <p class="waiting">Nothing of that name</p>
+          )}
+          {children?.(window)}
+        </>
+      )}
+    </RowFrame>
+  );
+}
+
+function TreeRows(props: TreeFrameProps & { readonly window: RowWindow }) {
+  const { kind, tree, rows, window, cells, attributes } = props;
+  const selected = props.selected?.key ?? null;
   const grid = useRef<HTMLDivElement>(null);
   const wantsFocus = useRef(false);
   const chosen = rows.findIndex((r) => r.node.key === selected);
@@ -30,24 +58,36 @@ export function TreeRows(props: TreeRowsProps) {
 
   useLayoutEffect(() => {
     if (!wantsFocus.current) return;
-    const row = grid.current?.querySelector<HTMLElement>('[role="row"][tabindex="0"]');
-    if (row) {
-      row.focus({ preventScroll: true });
-      wantsFocus.current = false;
-    }
+    wantsFocus.current = false;
+    // A row that is gone leaves the focus to the page; a key that changed nothing leaves it free to go elsewhere.
+    const { activeElement } = document;
+    if (activeElement !== document.body && !grid.current?.contains(activeElement)) return;
+    grid.current?.querySelector<HTMLElement>('[role="row"][tabindex="0"]')?.focus({ preventScroll: true });
   });
 
+  useKeyNotes("Rows", [
+    { keys: ["ArrowUp", "ArrowDown"], text: "Previous, next row" },
+    { keys: ["PgUp", "PgDn"], text: "A page of rows" },
+    { keys: ["Home", "End"], text: "First, last row" },
+    { keys: ["ArrowRight", "ArrowLeft"], text: "Open, close a group" },
+    { keys: ["Escape"], text: "No row" },
+  ]);
+  const select = (node: TreeNode) => {
+    view.layer.value = addressOf(node);
+  };
+  // A search shows all that it finds, whatever is folded.
+  const fold = (node: TreeNode, open: boolean) => {
+    if (view.search.peek().trim() === "") toggle(kind, tree, node.key, open);
+  };
   const go = (index: number) => {
     const target = rows[Math.max(0, Math.min(rows.length - 1, index))];
-    if (!target) return;
-    wantsFocus.current = true;
-    props.onSelect(target.node);
+    if (target) select(target.node);
   };
   const onKeyDown = (event: KeyboardEvent) => {
     const row = rows[active];
     if (!row || event.ctrlKey || event.metaKey || event.altKey) return;
     const group = row.node.kind === "group";
-    const page = Math.max(1, Math.floor(view.height / view.rowHeight) - 1);
+    const page = Math.max(1, Math.floor(window.height / window.rowHeight) - 1);
     const moves: Record<string, () => void> = {
       ArrowDown: () => go(active + 1),
       ArrowUp: () => go(active - 1),
@@ -55,13 +95,16 @@ export function TreeRows(props: TreeRowsProps) {
       PageUp: () => go(active - page),
       Home: () => go(0),
       End: () => go(rows.length - 1),
-      ArrowRight: () => (group && !row.expanded ? props.onToggle(row.node, true) : group ? go(active + 1) : undefined),
+      ArrowRight: () => (group && !row.expanded ? fold(row.node, true) : group ? go(active + 1) : undefined),
       ArrowLeft: () => {
-        if (group && row.expanded) props.onToggle(row.node, false);
+        if (group && row.expanded) fold(row.node, false);
         else if (row.parent) go(rows.findIndex((r) => r.node === row.parent));
       },
-      Enter: () => group && props.onToggle(row.node, !row.expanded),
-      " ": () => group && props.onToggle(row.node, !row.expanded),
+      Enter: () => group && fold(row.node, !row.expanded),
+      Escape: () => {
+        view.layer.value = null;
+      },
+      " ": () => group && fold(row.node, !row.expanded),
     };
     const move = moves[event.key];
     if (!move) return;
@@ -72,7 +115,7 @@ export function TreeRows(props: TreeRowsProps) {
 
   const drawn: ComponentChildren[] = [];
   // The active row exists even while scrolled away: the tab order must not break.
-  const indices = new Set(Array.from({ length: view.last - view.first }, (_, i) => view.first + i)).add(active);
+  const indices = new Set(Array.from({ length: window.last - window.first }, (_, i) => window.first + i)).add(active);
   for (const index of indices) {
     const row = rows[index];
     if (!row) continue;
@@ -82,8 +125,11 @@ export function TreeRows(props: TreeRowsProps) {
       <div
         key={node.key}
         role="row"
-        class={rowClass(row, node.key === selected, index === props.highlight)}
-        style={{ transform: `translateY(${index * view.rowHeight - view.scrollTop}px)`, height: `${view.rowHeight}px` }}
+        class={`tree-row ${node.kind}${node.key === selected ? " selected" : ""}${node === props.highlight ? " highlighted" : ""}`}
+        style={{
+          transform: `translateY(${index * window.rowHeight - window.scrollTop}px)`,
+          height: `${window.rowHeight}px`,
+        }}
         tabIndex={index === active ? 0 : -1}
         aria-level={depth + 1}
         aria-posinset={row.position}
@@ -95,8 +141,8 @@ export function TreeRows(props: TreeRowsProps) {
         data-row={node.name}
         data-kind={node.kind}
         {...attributes?.(row)}
-        onClick={() => props.onSelect(node)}
-        onDblClick={() => node.kind === "group" && props.onToggle(node, !row.expanded)}
+        onClick={() => select(node)}
+        onDblClick={() => node.kind === "group" && fold(node, !row.expanded)}
       >
         <div role="gridcell" class="tree-name" style={{ paddingLeft: `${8 + depth * 12}px` }} title={node.name}>
           {node.kind === "group" ? (
@@ -106,7 +152,7 @@ export function TreeRows(props: TreeRowsProps) {
               class="tree-fold"
               onClick={(event) => {
                 event.stopPropagation();
-                props.onToggle(node, !row.expanded);
+                fold(node, !row.expanded);
               }}
             >
               <Chevron open={row.expanded} />
@@ -139,11 +185,4 @@ export function TreeRows(props: TreeRowsProps) {
       {drawn}
     </div>
   );
-}
-
-function rowClass(row: VisibleRow, selected: boolean, highlighted: boolean): string {
-  const parts = ["tree-row", row.node.kind];
-  if (selected) parts.push("selected");
-  if (highlighted) parts.push("highlighted");
-  return parts.join(" ");
 }

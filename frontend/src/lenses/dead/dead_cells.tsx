@@ -1,155 +1,126 @@
-/** What the table says of a layer, and of a closed group. */
-import { formatCount, formatShare, plural } from "../../base/format";
-import { type DeadData, type DeadGroup, type DeadRow, deadGroup } from "../../data/dead";
-import type { Manifest } from "../../data/manifest";
+/** What the table says of a row: of a layer, or of a closed group the worst of it. */
+import type { ComponentChildren } from "preact";
+import { formatCount, formatPoints, formatShare } from "../../base/format";
+import { type Severity, tallyOf, type Verdict } from "../../data/ailments";
 import type { VisibleRow } from "../../data/tree";
 import { SeverityIcon } from "../../views/icons";
-import { sparkline } from "./sparkline";
+import { Trend } from "../../views/trend";
+import { counterpart, type Setting } from "./setting";
+import { howOf, reasonOf } from "./words";
 
-export const TREND_WIDTH = 88;
-const TREND_HEIGHT = 16;
-
-const WORDS = { critical: "critical", warning: "warning", ok: "" } as const;
-
-export function LayerCells({ data, rows, row }: { data: DeadData; rows: readonly DeadRow[]; row: VisibleRow }) {
-  const layer = rows[row.node.row];
-  if (!layer) return null;
-  const trend = layer.kind === "none" ? null : <Trend data={data} rows={row.node.rows} severity={layer.severity} />;
-  if (layer.kind !== "measured") {
-    return (
-      <>
-        <div role="gridcell" class="num">
-          {layer.units > 0 ? formatCount(layer.units) : "–"}
-        </div>
-        <div role="gridcell" class="dead-why muted">
-          {reason(layer)}
-        </div>
-        <div role="gridcell" class="dead-trend">
-          {layer.kind === "few" && trend}
-        </div>
-        <div role="gridcell" class="num muted">
-          –
-        </div>
-        <div role="gridcell" class="dead-how muted" />
-      </>
-    );
-  }
-  return (
-    <>
-      <div role="gridcell" class="num">
-        {formatCount(layer.units)}
-      </div>
-      <DeadShare dead={layer.dead} share={layer.share} severity={layer.severity} />
-      <div role="gridcell" class="dead-trend">
-        {trend}
-      </div>
-      <div role="gridcell" class={`num${layer.dead > 0 ? "" : " muted"}`}>
-        {layer.dead > 0 ? formatCount(layer.since) : "–"}
-      </div>
-      <div role="gridcell" class="dead-how muted">
-        {how(layer)}
-      </div>
-    </>
-  );
+interface Reading {
+  readonly units: number;
+  /** Why there is no verdict; empty: there is one. */
+  readonly why: string;
+  readonly count: number;
+  readonly share: number;
+  readonly severity: Severity;
+  readonly since: number;
+  readonly how: string;
+  /** The layer whose course is drawn; -1: none. */
+  readonly row: number;
+  /** Share in the other run; null: it cannot be said; undefined: there is no such layer. */
+  readonly theirs: number | null | undefined;
 }
 
-export function GroupCells(props: { data: DeadData; rows: readonly DeadRow[]; row: VisibleRow; manifest: Manifest }) {
-  const { data, rows, row, manifest } = props;
+export function DeadCells({ setting, row }: { setting: Setting; row: VisibleRow }) {
+  const { shares, other, unit, manifest } = setting;
   if (row.expanded) return null;
-  const group = deadGroup(rows, row.node.rows);
-  if (group.judged === 0) {
-    return (
-      <>
-        <div role="gridcell" />
-        <div role="gridcell" class="dead-why muted">
-          n/a
-        </div>
-      </>
-    );
-  }
-  const worst = manifest.layers[group.worst]?.name;
+  const { units, why, count, share, severity, since, how, theirs, ...found } =
+    row.node.kind === "leaf" ? layerReading(setting, row.node.row) : groupReading(setting, row.node.rows);
+  const twin = other?.rowOf.get(manifest.layers[found.row]?.name ?? "");
+  const difference = why || theirs == null ? null : share - theirs;
   return (
     <>
-      <div role="gridcell" class="num">
-        {formatCount(group.units)}
-      </div>
-      <DeadShare dead={group.dead} share={group.worstShare} severity={group.severity} />
-      <div role="gridcell" class="dead-trend">
-        {group.worst >= 0 && <Trend data={data} rows={[group.worst]} severity={group.severity} />}
-      </div>
-      <div role="gridcell" class="num">
-        {group.hit > 0 ? formatCount(group.since) : "–"}
-      </div>
-      <div role="gridcell" class="dead-how muted" title={worst ? `Worst: ${worst}` : undefined}>
-        {group.hit > 0 ? `worst of ${group.hit} with dead` : "none dead"}
-      </div>
+      <Cell class="num dead-units">{formatCount(units || Number.NaN)}</Cell>
+      {why ? (
+        <Cell class="dead-why muted" title={why}>
+          {why}
+        </Cell>
+      ) : (
+        <Share count={count} share={share} severity={severity} />
+      )}
+      {other && (
+        <>
+          <Cell class="num muted">
+            {theirs === undefined ? "not there" : theirs === null ? "n/a" : formatShare(theirs)}
+          </Cell>
+          <Cell class={`num ${!difference ? "muted" : difference > 0 ? "worse" : "better"}`}>
+            {formatPoints(difference ?? Number.NaN)}
+          </Cell>
+        </>
+      )}
+      <Cell class="dead-trend">
+        {found.row >= 0 && (
+          <Trend
+            width={88}
+            height={16}
+            x={unit}
+            y={(value) => value}
+            severity={severity}
+            course={shares?.course(found.row) ?? null}
+            beside={twin === undefined ? null : other?.shares?.course(twin)}
+            filled
+          />
+        )}
+      </Cell>
+      <Cell class="num dead-since">{formatCount(since)}</Cell>
+      {!other && <Cell class="dead-how muted">{how}</Cell>}
     </>
   );
 }
 
-function DeadShare({ dead, share, severity }: { dead: number; share: number; severity: DeadGroup["severity"] }) {
+function Cell(props: { class: string; title?: string; children: ComponentChildren }) {
+  return <div role="gridcell" {...props} />;
+}
+
+const shareOf = (verdict: Verdict): number | null => (verdict.kind === "measured" ? verdict.share : null);
+
+function layerReading(setting: Setting, row: number): Reading {
+  const { ailment, verdicts, shares, manifest } = setting;
+  const verdict = verdicts[row] as Verdict;
+  const measured = verdict.kind === "measured";
+  const theirs = counterpart(setting, manifest.layers[row]?.name ?? "");
+  const drawn = measured || verdict.kind === "few" || (ailment === "dead" && verdict.kind === "other");
+  return {
+    ...verdict,
+    why: measured ? "" : reasonOf(ailment, verdict, manifest.units),
+    how: measured ? howOf(ailment, verdict, shares?.course(row)) : "",
+    row: drawn ? row : -1,
+    theirs: theirs ? shareOf(theirs) : undefined,
+  };
+}
+
+function groupReading({ ailment, verdicts, manifest, other }: Setting, rows: readonly number[]): Reading {
+  const tally = tallyOf(ailment, verdicts, rows);
+  const twins = rows.flatMap((row) => other?.rowOf.get(manifest.layers[row]?.name ?? "") ?? []);
+  const theirs = other && tallyOf(ailment, other.verdicts, twins);
+  return {
+    ...tally,
+    why: tally.judged > 0 ? "" : "n/a",
+    share: tally.worstShare,
+    how: tally.hit > 0 ? `worst of ${tally.hit}` : "",
+    row: tally.worst,
+    theirs: twins.length === 0 ? undefined : theirs && theirs.judged > 0 ? theirs.worstShare : null,
+  };
+}
+
+function Share({ count, share, severity }: { count: number; share: number; severity: Severity }) {
   return (
-    <div role="gridcell" class={`dead-share ${severity}`}>
-      <span class="dead-icon" title={WORDS[severity]}>
-        {severity !== "ok" && <SeverityIcon severity={severity} />}
-        {severity !== "ok" && <span class="visually-hidden">{WORDS[severity]}</span>}
+    <Cell class={`dead-share ${severity}`}>
+      <span>
+        {severity !== "ok" && (
+          <>
+            <SeverityIcon severity={severity} />
+            <span class="visually-hidden">{severity}</span>
+          </>
+        )}
       </span>
-      <span class="dead-count">{formatCount(dead)}</span>
+      <span class="num">{Number.isNaN(count) ? "" : formatCount(count)}</span>
       <span class="dead-bar" aria-hidden="true">
         <span style={{ width: `${share > 0 ? Math.max(2, share * 100) : 0}%` }} />
       </span>
-      <span class="dead-percent">{formatShare(share)}</span>
-    </div>
+      <span class="num">{formatShare(share)}</span>
+    </Cell>
   );
-}
-
-function Trend({ data, rows, severity }: { data: DeadData; rows: readonly number[]; severity: DeadGroup["severity"] }) {
-  const { line, area } = sparkline(data, rows, TREND_WIDTH, TREND_HEIGHT);
-  return (
-    <svg class={`trend ${severity}`} width={TREND_WIDTH} height={TREND_HEIGHT} aria-hidden="true">
-      <path class="trend-base" d={`M0 ${TREND_HEIGHT - 0.5}H${TREND_WIDTH}`} />
-      {area && <path class="trend-area" d={area} />}
-      {line && <path class="trend-line" d={line} />}
-    </svg>
-  );
-}
-
-/** Why there is no count of dead units. */
-export function reason(layer: DeadRow): string {
-  if (layer.kind === "none") return "no units";
-  if (layer.kind === "few") {
-    return `too few values seen (${formatCount(layer.observations)} of ${formatCount(layer.needed)})`;
-  }
-  return layer.dormant > 0 ? `n/a · ${formatCount(layer.dormant)} dormant` : "n/a · none dormant";
-}
-
-function how(layer: DeadRow): string {
-  if (layer.dead === 0) return "none";
-  const died = layer.dead - layer.born;
-  if (died === 0) return "born dead";
-  if (layer.born === 0) return "died";
-  return `${formatCount(layer.born)} born, ${formatCount(died)} died`;
-}
-
-/** The whole lens in one sentence. */
-export function headline(data: DeadData, rows: readonly DeadRow[], manifest: Manifest) {
-  const group = deadGroup(
-    rows,
-    manifest.layers.map((_, i) => i),
-  );
-  if (data.steps.length === 0) return { severity: "info" as const, text: "No record of the units yet" };
-  if (group.judged === 0) {
-    const few = rows.filter((r) => r.kind === "few").length;
-    const text =
-      few > 0
-        ? `Too few values seen so far to call a unit dead (${plural(few, "layer")})`
-        : "No layer here can have dead units: no activation is exactly zero over a range of inputs";
-    return { severity: "info" as const, text };
-  }
-  if (group.hit === 0) {
-    return { severity: "ok" as const, text: `No dead units in ${plural(group.judged, "layer")} that can have them` };
-  }
-  const worst = manifest.layers[group.worst]?.name ?? "";
-  const text = `${plural(group.dead, "dead unit")} in ${group.hit} of ${plural(group.judged, "layer")}, the first since step ${formatCount(group.since)}; worst is ${worst} with ${formatShare(group.worstShare)}`;
-  return { severity: group.severity === "ok" ? ("info" as const) : group.severity, text };
 }

@@ -1,182 +1,139 @@
 /** Dead units: which layers lose capacity, and do units come back? */
 import { useSignal } from "@preact/signals";
-import { useMemo, useState } from "preact/hooks";
-import { formatCount } from "../../base/format";
-import { belongs, type DeadRow, deadRow } from "../../data/dead";
-import { store } from "../../data/session";
-import { addressOf, layerTree, nodeAt, type VisibleRow, visibleRows } from "../../data/tree";
+import { useMemo } from "preact/hooks";
+import { AILMENTS, type Ailment, belongs, tallyOf } from "../../data/ailments";
+import { other as otherRun, store } from "../../data/session";
+import { layerTree, nodeAt, type VisibleRow } from "../../data/tree";
 import * as view from "../../data/view";
-import { RowFrame } from "../../views/row_frame";
-import { expandedIn, toggle, useReveal } from "../../views/rows";
-import { StatusLine } from "../../views/status_line";
-import { TreeRows } from "../../views/tree_rows";
+import { AxisSwitch, FoldButtons, into, Switch, TableSwitch } from "../../views/controls";
+import { ExportMenu } from "../../views/export_menu";
+import { useRows } from "../../views/rows";
+import { CursorLine } from "../../views/status_line";
+import { TreeFrame } from "../../views/tree_rows";
 import { VerdictLine } from "../../views/verdict_line";
-import { Waiting } from "../../views/waiting";
-import { FoldButtons, TableSwitch } from "../gradient/toolbar";
-import { GroupCells, headline, LayerCells } from "./dead_cells";
-import { exportDead } from "./export";
+import { WaitingLens } from "../../views/waiting";
+import { useFollowKey } from "../follow";
+import { useLatest, useSticky } from "../keep";
+import { DeadCells } from "./dead_cells";
+import { csvOf, shareText } from "./export";
+import { ailmentOf, chosenAilment } from "./mode";
+import { readout } from "./readout";
+import { counterpart, type Setting, useSetting } from "./setting";
 import { UnitPanel } from "./unit_panel";
+import { comparison, headline, SINCE, TITLES } from "./words";
 
 /** Own folds: with the other layers left out, more groups fit. */
 const KIND = "dead" as const;
 
 export function DeadLens() {
   const run = store.value;
-  const manifest = run?.manifest.value ?? null;
-  // Not before the manifest: the version it names is what this must be as new as.
-  const data = (manifest && run?.dead().value) ?? null;
-  const all = useSignal(false);
-  const readout = useSignal("");
-  const [gutter, setGutter] = useState(0);
+  const asked = ailmentOf(run?.manifest.value ?? null);
+  // Until the answer to another question is here, the one before: with it the way back would be gone.
+  const setting = useLatest(useSetting(run, otherRun.value, asked));
+  return setting ? <DeadUnits setting={setting} asked={asked} /> : <WaitingLens />;
+}
 
-  const verdicts = useMemo<readonly DeadRow[]>(
-    () => (manifest && data ? manifest.layers.map((layer, i) => deadRow(data, layer, i)) : []),
-    [manifest, data],
-  );
-  const showAll = all.value;
+function DeadUnits({ setting, asked }: { setting: Setting; asked: Ailment }) {
+  const { ailment, manifest, verdicts, other } = setting;
+  const { layers } = manifest;
+  const extent = useSignal<"some" | "all">("some");
+  const showAll = extent.value === "all";
   const tree = useMemo(() => {
-    if (!manifest || !data) return null;
-    const some = layerTree(manifest.layers, (i) => {
-      const layer = manifest.layers[i];
-      return showAll || (layer !== undefined && belongs(layer, verdicts[i]));
+    const some = layerTree(layers, (i) => {
+      const layer = layers[i];
+      return showAll || (layer !== undefined && belongs(ailment, layer, verdicts[i]));
     });
-    return some.children.length > 0 ? some : layerTree(manifest.layers);
-  }, [manifest, data, verdicts, showAll]);
-  const chosen = tree && view.layer.value !== null ? nodeAt(tree, view.layer.value) : null;
-  const expanded = tree ? expandedIn(KIND, tree) : null;
-  const search = view.search.value;
-  const rows = useMemo(() => (tree && expanded ? visibleRows(tree, expanded, search) : []), [tree, expanded, search]);
-
-  useReveal(KIND, tree, chosen);
-  if (!run || !manifest || !data || !tree) {
-    return (
-      <div class="lens">
-        <div class="toolbar" />
-        <VerdictLine verdict={null} note="" />
-        <Waiting />
-      </div>
-    );
-  }
-  // Without a choice, the worst layer: the question this lens is opened with.
-  const worst = worstRow(verdicts);
-  const shown =
-    chosen?.kind === "leaf"
-      ? chosen
-      : chosen
-        ? null
-        : worst >= 0
-          ? nodeAt(tree, manifest.layers[worst]?.name ?? "")
-          : null;
+    return some.children.length > 0 ? some : layerTree(layers);
+  }, [setting, showAll]);
+  const chosen = view.layer.value !== null ? nodeAt(tree, view.layer.value) : null;
+  const rows = useRows(KIND, tree, chosen);
+  const listed = layers.flatMap((layer, i) => (belongs(ailment, layer, verdicts[i]) ? [i] : []));
+  const tally = tallyOf(ailment, verdicts, listed);
+  // Without a choice that is listed, the worst layer: the question this lens is opened with.
+  const first = useSticky(ailment, () => {
+    const worst =
+      tally.worst >= 0 ? tally.worst : verdicts.findIndex(({ kind }) => kind === "measured" || kind === "few");
+    return layers[worst]?.name ?? null;
+  });
+  useFollowKey();
+  const shown = chosen ?? (first === null ? null : nodeAt(tree, first));
+  const layer = shown?.kind === "leaf" ? shown.row : -1;
+  const heads: readonly (readonly [text: string, style?: string, title?: string])[] = [
+    ["Units", "num dead-units"],
+    [`${TITLES[ailment]} now`],
+    ...(other
+      ? ([
+          [other.run.name, "num"],
+          ["Difference", "num", "This run less the other one"],
+        ] as const)
+      : []),
+    [ailment === "dead" ? "Silent over time" : "Over time", "dead-trend"],
+    ["Since step", "num dead-since", SINCE[ailment]],
+    ...(other ? [] : ([[ailment === "dead" ? "How" : "At most", "dead-how"]] as const)),
+  ];
   const attributes = (row: VisibleRow): Record<string, string | number> => {
-    const layer = verdicts[row.node.row];
-    if (!layer) return {};
+    const verdict = verdicts[row.node.row];
+    if (!verdict) return {};
     return {
       "data-testid": "dead-row",
       "data-layer": row.node.name,
-      "data-units": layer.units,
-      "data-dead": layer.kind === "measured" ? layer.dead : "",
-      "data-dormant": layer.dormant,
-      "data-status": layer.kind,
+      "data-units": verdict.units,
+      "data-dead": ailment !== "dead" || verdict.kind === "measured" ? verdict.dead : "",
+      "data-status": verdict.kind,
+      "data-share": shareText(verdict),
+      "data-since": Number.isNaN(verdict.since) ? "" : verdict.since,
+      ...(other ? { "data-other-share": shareText(counterpart(setting, row.node.name)) } : {}),
     };
   };
   return (
-    <div class="lens">
+    <div class="lens contained dead-lens">
       <div class="toolbar">
-        <div class="segmented" role="group" aria-label="Layers to list">
-          <button
-            type="button"
-            aria-pressed={!showAll}
-            onClick={() => {
-              all.value = false;
-            }}
-          >
-            Activations
-          </button>
-          <button
-            type="button"
-            aria-pressed={showAll}
-            onClick={() => {
-              all.value = true;
-            }}
-          >
-            All layers
-          </button>
-        </div>
+        <Switch
+          label="What to look for"
+          testid="units"
+          chosen={asked}
+          onChoose={into<typeof chosenAilment.value>(chosenAilment)}
+          options={AILMENTS.map((kind) => [kind, TITLES[kind]])}
+        />
+        <Switch
+          label="Layers to list"
+          chosen={extent.value}
+          onChoose={into(extent)}
+          options={[
+            ["some", "Activations"],
+            ["all", "All layers"],
+          ]}
+        />
         <FoldButtons kind={KIND} tree={tree} />
         <span class="spring" />
+        <AxisSwitch />
         <TableSwitch />
-        <button
-          type="button"
-          class="button"
-          title="The table as a file"
-          onClick={() => exportDead(run.name, manifest, verdicts, rows)}
-        >
-          CSV
-        </button>
+        <ExportMenu what={`${ailment}-units`} csv={() => csvOf(setting, rows)} />
       </div>
-      <VerdictLine
-        verdict={headline(data, verdicts, manifest)}
-        note={`A unit is dead when its output was exactly zero for every one of at least ${formatCount(data.window)} latest values seen`}
-      />
-      <div class="dead-grid" style={{ "--gutter": `${gutter}px` }}>
+      <VerdictLine verdict={headline(setting, tally)} note={comparison(setting)} />
+      <div class={`dead-grid${other ? " compared" : ""}`}>
         <div class="dead-table">
           <div class="dead-head" aria-hidden="true">
             <span>Layer</span>
-            <span class="num">Units</span>
-            <span>Dead now</span>
-            <span title="Share of units that did not fire, record by record">Silent over time</span>
-            <span class="num" title="Step after which the first of the dead never fired again">
-              Since step
-            </span>
-            <span>How</span>
+            {heads.map(([text, style, title]) => (
+              <span class={style} title={title}>
+                {text}
+              </span>
+            ))}
           </div>
-          <RowFrame
-            rows={rows.length}
-            active={rows.findIndex((r) => r.node === (chosen ?? shown))}
-            activeKey={(chosen ?? shown)?.key ?? null}
-            onGutter={setGutter}
-          >
-            {(window) => (
-              <TreeRows
-                label="Dead units by layer; columns: units, dead now, silent over time, since step, how"
-                rows={rows}
-                view={window}
-                selected={(chosen ?? shown)?.key ?? null}
-                onSelect={(node) => {
-                  view.layer.value = addressOf(node);
-                }}
-                onToggle={(node, open) => toggle(KIND, tree, node.key, open)}
-                attributes={attributes}
-                cells={(row) =>
-                  row.node.kind === "leaf" ? (
-                    <LayerCells data={data} rows={verdicts} row={row} />
-                  ) : (
-                    <GroupCells data={data} rows={verdicts} row={row} manifest={manifest} />
-                  )
-                }
-              />
-            )}
-          </RowFrame>
+          <TreeFrame
+            label={`${TITLES[ailment]} units by layer; columns: ${heads.map(([text]) => text).join(", ")}`}
+            kind={KIND}
+            tree={tree}
+            rows={rows}
+            selected={shown}
+            attributes={attributes}
+            cells={(row) => <DeadCells setting={setting} row={row} />}
+          />
         </div>
-        <UnitPanel
-          run={run}
-          layer={shown ? (manifest.layers[shown.row] ?? null) : null}
-          verdict={shown ? (verdicts[shown.row] ?? null) : null}
-          recorded={manifest.units}
-          readout={readout}
-        />
+        <UnitPanel setting={setting} row={layer} />
       </div>
-      <StatusLine>
-        <span data-testid="cursor-readout">{readout.value}</span>
-      </StatusLine>
+      <CursorLine>{readout}</CursorLine>
     </div>
   );
-}
-
-function worstRow(rows: readonly DeadRow[]): number {
-  let worst = -1;
-  rows.forEach((row, i) => {
-    if (row.kind === "measured" && row.share > (worst < 0 ? -1 : (rows[worst]?.share ?? 0))) worst = i;
-  });
-  return worst;
 }

@@ -1,52 +1,44 @@
 /** A piece of evidence: its chart or its numbers, what it shows in a sentence, and the way to the whole picture. */
+import type { ComponentChildren } from "preact";
 import { useMemo } from "preact/hooks";
 import { formatCount } from "../../base/format";
 import { useMeasure } from "../../base/hooks";
 import type { Evidence } from "../../data/diagnosis";
 import { statisticOf } from "../../data/statistics";
 import * as view from "../../data/view";
+import { Swatch } from "../../views/legend";
 import { EvidenceTable } from "./evidence_table";
 import { sentenceOf } from "./evidence_words";
 import { overDepth, type Plot, plotOf } from "./plot";
-import { describe, show, type Target } from "./show";
 import { shortName, typeset } from "./words";
 
 const HEIGHT = 104;
 const MARGINS = { left: 48, right: 8, top: 8, bottom: 14 };
 const SPARK = { width: 104, height: 20, left: 1, right: 1, top: 3, bottom: 3 };
 
-export interface EvidenceFigureProps {
+interface EvidenceProps {
   readonly evidence: Evidence;
   readonly order: ReadonlyMap<string, number>;
-  /** Further evidence has a way of its own; that of the first is the finding's. */
-  readonly target: Target | null;
+  /** Beside the caption. */
+  readonly children?: ComponentChildren;
 }
 
-export function EvidenceFigure({ evidence, order, target }: EvidenceFigureProps) {
+export function EvidenceFigure({ evidence, order, children }: EvidenceProps) {
   const depth = overDepth(evidence, order);
   const sentence = sentenceOf(evidence, depth);
+  const drawable = evidence.values.some((row) => row.some((value) => !Number.isNaN(value)));
   return (
     <figure class="evidence" data-testid="evidence" data-statistic={evidence.statistic}>
       <figcaption>
-        <span class="evidence-caption">{typeset(evidence.caption) || statisticOf(evidence.statistic).label}</span>
-        {target && (
-          <button
-            type="button"
-            class="link"
-            title={describe(target)}
-            aria-label={`Show me ${describe(target)}`}
-            onClick={() => show(target)}
-          >
-            Show me
-          </button>
-        )}
+        <span>{typeset(evidence.caption) || statisticOf(evidence.statistic).label}</span>
+        {children}
       </figcaption>
       {view.table.value ? (
         <EvidenceTable evidence={evidence} />
       ) : (
-        <Chart evidence={evidence} depth={depth} sentence={sentence} />
+        drawable && <Chart evidence={evidence} depth={depth} sentence={sentence} />
       )}
-      <p class="evidence-sentence muted">{sentence}</p>
+      <p class="muted">{sentence}</p>
     </figure>
   );
 }
@@ -58,12 +50,9 @@ function Chart({ evidence, depth, sentence }: { evidence: Evidence; depth: boole
     [evidence, depth, width],
   );
   const { rows, steps, expected } = evidence;
-  const [from, to] = depth ? [rows[0], rows[rows.length - 1]] : [steps[0], steps[steps.length - 1]];
   const noun = statisticOf(evidence.statistic).rows === "layers" ? "layer" : "parameter";
-  const end = (at: string | number | undefined) =>
-    typeof at === "number" ? `step ${formatCount(at)}` : at === undefined ? "" : `${noun} ${at || "of the model"}`;
-  const others = depth ? steps.length - 1 : rows.length - 1;
-  const main = depth ? end(steps[steps.length - 1]) : shortName(rows[0] ?? "");
+  const ends = depth ? rows.map((name) => `${noun} ${shortName(name)}`) : steps.map((s) => `step ${formatCount(s)}`);
+  const others = (depth ? steps : rows).length - 1;
   return (
     <>
       <div class="evidence-chart" ref={attach} style={{ height: `${HEIGHT}px` }} role="img" aria-label={sentence}>
@@ -83,23 +72,20 @@ function Chart({ evidence, depth, sentence }: { evidence: Evidence; depth: boole
         )}
       </div>
       <div class="evidence-ends muted" aria-hidden="true">
-        <span title={String(from ?? "")}>{end(from)}</span>
-        {from !== to && <span title={String(to ?? "")}>{end(to)}</span>}
+        <span>{ends[0]}</span>
+        {ends.length > 1 && <span>{ends[ends.length - 1]}</span>}
       </div>
       <div class="evidence-legend" aria-hidden="true">
-        <span class="evidence-key lead" title={main}>
-          {main}
-        </span>
-        {others > 0 && <span class="evidence-key">{depth ? "earlier steps" : `${formatCount(others)} more`}</span>}
-        {expected && <span class="evidence-key expected">expected</span>}
-        {plot && plot.broken.length > 0 && <span class="evidence-key broken">NaN or Inf</span>}
+        {others > 0 && <Swatch mark="others" text={depth ? "earlier steps" : `${formatCount(others)} more`} />}
+        {expected && <Swatch mark="band" text="expected" />}
+        {plot && plot.broken.length > 0 && <Swatch mark="nonfinite" text="NaN or Inf" />}
       </div>
     </>
   );
 }
 
 /** The same, small and bare: beside the title of a finding. */
-export function EvidenceSpark({ evidence, order }: { evidence: Evidence; order: ReadonlyMap<string, number> }) {
+export function EvidenceSpark({ evidence, order }: EvidenceProps) {
   const plot = useMemo(() => plotOf(evidence, overDepth(evidence, order), SPARK), [evidence, order]);
   return (
     <svg class="spark" width={SPARK.width} height={SPARK.height} aria-hidden="true">
@@ -121,12 +107,8 @@ function Curves({ plot }: { plot: Plot }) {
           ))}
         </g>
       ))}
-      {plot.broken.map((spot) => (
-        <path
-          key={`${spot.x} ${spot.y}`}
-          class="evidence-broken"
-          d={`M${spot.x - 3} ${spot.y - 3}l6 6M${spot.x + 3} ${spot.y - 3}l-6 6`}
-        />
+      {plot.broken.map((spot, i) => (
+        <path key={i} class="evidence-broken" d={`M${spot.x - 3} ${spot.y - 3}l6 6M${spot.x + 3} ${spot.y - 3}l-6 6`} />
       ))}
     </>
   );

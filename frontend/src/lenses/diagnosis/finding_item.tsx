@@ -1,13 +1,16 @@
 /** One finding: what, where, since when and what to try in sight, the rest unfolds. What it explains stands inside it. */
+import { batch } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useId } from "preact/hooks";
-import type { Diagnosis } from "../../data/diagnosis";
+import { plural } from "../../base/format";
+import type { Diagnosis, Evidence } from "../../data/diagnosis";
 import type { Manifest } from "../../data/manifest";
 import * as view from "../../data/view";
 import { Chevron, SeverityIcon } from "../../views/icons";
+import { NameChips } from "../../views/name_chips";
+import type { Diff } from "./diff";
 import { EvidenceFigure, EvidenceSpark } from "./evidence_figure";
 import { isOpen, type Keyed, keyed, setOpen } from "./keyed";
-import { LayerChips } from "./layer_chips";
 import { describe, show, targetOf } from "./show";
 import { SEVERITY_WORDS, titleOf, typeset, whenOf } from "./words";
 
@@ -17,34 +20,39 @@ export interface Setting {
   readonly manifest: Manifest;
   /** Place of each row in the order of depth. */
   readonly order: ReadonlyMap<string, number>;
-  readonly isParameter: (name: string) => boolean;
+  /** What became of each since the run it is compared with; null without one. */
+  readonly diff: Diff | null;
+  /** The run is not the one on screen but the one it is compared with. */
+  readonly away: boolean;
 }
 
 export interface FindingItemProps extends Setting {
   readonly item: Keyed;
   readonly place: number;
-  readonly level: 2 | 3;
+  readonly effect?: boolean;
+  /** Came while the others were being read. */
+  readonly fresh?: boolean;
 }
 
-export function FindingItem({ item, place, level, ...setting }: FindingItemProps) {
-  const { diagnosis, manifest, order } = setting;
+const CHANGES = { new: "+ New", worse: "▲ Worse", better: "▼ Better", same: "= Same" } as const;
+
+export function FindingItem({ item, place, effect = false, fresh = false, ...setting }: FindingItemProps) {
+  const { diagnosis, manifest, order, diff, away } = setting;
   const { key, finding } = item;
-  const run = manifest.run;
+  const { run } = manifest;
   const open = isOpen(run, key, place);
   const body = useId();
   const [evidence] = finding.evidence;
-  const target = targetOf(finding, evidence, diagnosis.steps, manifest);
-  const title = titleOf(finding.code);
+  const change = diff?.changes.get(finding);
+  const Heading = effect ? "h3" : "h2";
   const turn = (to: boolean) => {
     setOpen(run, key, to);
-    view.finding.value = to ? key : null;
+    if (!away) view.finding.value = to ? key : null;
   };
-  const Heading = level === 2 ? "h2" : "h3";
   return (
     <article
       class={`finding ${finding.severity}${view.finding.value === key ? " chosen" : ""}`}
-      aria-label={`${SEVERITY_WORDS[finding.severity]}, ${title}`}
-      data-testid={level === 2 ? "finding" : "finding-effect"}
+      data-testid={effect ? "finding-effect" : away ? "finding-gone" : "finding"}
       data-code={finding.code}
       data-severity={finding.severity}
       data-key={key}
@@ -64,86 +72,105 @@ export function FindingItem({ item, place, level, ...setting }: FindingItemProps
             }}
           >
             <Chevron open={open} />
-            <span class={`finding-severity ${finding.severity}`}>
-              <SeverityIcon severity={finding.severity} />
-              {SEVERITY_WORDS[finding.severity]}
-            </span>
-            <span class="finding-title">{title}</span>
+            <SeverityIcon severity={finding.severity} />
+            <span class="finding-severity">{SEVERITY_WORDS[finding.severity]}</span>
+            {titleOf(finding.code)}
           </button>
         </Heading>
-        <span class="finding-when">{whenOf(finding, diagnosis.steps)}</span>
+        <span class="muted">{whenOf(finding, diagnosis.steps)}</span>
+        {fresh && <span class="change new">Just arrived</span>}
+        {change && (
+          <span class={`change ${change.kind}`} data-testid="finding-change" data-change={change.kind}>
+            {CHANGES[change.kind]} <span class="muted">{change.words}</span>
+          </span>
+        )}
+        {away && !effect && <span class="change better">− Gone</span>}
         <span class="spring" />
         {!open && evidence && <EvidenceSpark evidence={evidence} order={order} />}
-        <button
-          type="button"
-          class={`button${level === 2 ? " primary" : ""}`}
-          data-testid="show-me"
-          title={describe(target)}
-          aria-label={`Show me ${describe(target)}`}
-          onClick={() => {
-            view.finding.value = key;
-            show(target);
-          }}
-        >
-          Show me
-        </button>
+        <ShowMe class={`button${away || effect ? "" : " primary"}`} setting={setting} item={item} evidence={evidence} />
       </div>
-      <p class="finding-message" title={open ? undefined : finding.message}>
-        {typeset(finding.message)}
-      </p>
+      <p class="finding-message">{typeset(finding.message)}</p>
       {/* Of an effect the cause is what to act on; what it says itself is inside. */}
-      {!open && level === 2 && finding.remedy && (
-        <p class="finding-remedy" title={finding.remedy}>
-          <span class="finding-label">Try</span> {typeset(finding.remedy)}
+      {!open && !effect && finding.remedy && (
+        <p class="finding-remedy muted">
+          <strong>Try</strong> {typeset(finding.remedy)}
         </p>
       )}
       <div id={body} hidden={!open}>
-        {open && <Body {...setting} item={item} level={level} />}
+        {open && <Body {...setting} item={item} />}
       </div>
     </article>
   );
 }
 
-function Body({ item, level, ...setting }: Omit<FindingItemProps, "place">) {
+interface ShowMeProps {
+  readonly class: string;
+  readonly setting: Setting;
+  readonly item: Keyed;
+  readonly evidence: Evidence | undefined;
+}
+
+function ShowMe({ setting, item, evidence, ...rest }: ShowMeProps) {
+  const { diagnosis, manifest, away } = setting;
+  const target = targetOf(item.finding, evidence, diagnosis.steps, manifest);
+  return (
+    <button
+      type="button"
+      {...rest}
+      data-testid="show-me"
+      title={describe(target)}
+      onClick={() =>
+        batch(() => {
+          if (away) {
+            const before = view.run.peek();
+            view.chooseRun(manifest.run);
+            view.versus.value = before;
+          }
+          view.finding.value = item.key;
+          show(target);
+        })
+      }
+    >
+      Show me{away && ` in ${manifest.run}`}
+    </button>
+  );
+}
+
+function Body({ item, ...setting }: Setting & { item: Keyed }) {
   const { key, finding } = item;
-  const { diagnosis, manifest, order, isParameter } = setting;
+  const { evidence, layers, remedy, why } = finding;
   const effects = keyed(finding.effects, key);
-  const parameters = finding.layers[0] !== undefined && isParameter(finding.layers[0]);
   return (
     <>
-      <div class={`finding-body${finding.evidence.length > 0 ? "" : " bare"}`}>
+      <div class="finding-body">
         <dl class="finding-facts">
-          {finding.remedy && (
+          {remedy && (
             <Fact label="What to try" class="try">
-              {typeset(finding.remedy)}
+              {typeset(remedy)}
             </Fact>
           )}
-          {finding.layers.length > 0 && (
+          {layers.length > 0 && (
             <Fact label="Where">
-              <LayerChips names={finding.layers} noun={parameters ? "parameter" : "layer"} />
+              <NameChips names={layers} label={plural(layers.length, "place")} testid="finding-layer" />
             </Fact>
           )}
-          {finding.why && <Fact label="Why it matters">{typeset(finding.why)}</Fact>}
+          {why && <Fact label="Why it matters">{typeset(why)}</Fact>}
         </dl>
-        {finding.evidence.length > 0 && (
-          <div class="finding-evidence">
-            {finding.evidence.map((evidence, i) => (
-              <EvidenceFigure
-                key={i}
-                evidence={evidence}
-                order={order}
-                target={i > 0 ? targetOf(finding, evidence, diagnosis.steps, manifest) : null}
-              />
-            ))}
-          </div>
-        )}
+        <div class="finding-evidence">
+          {evidence.map((piece, i) => (
+            <EvidenceFigure key={i} evidence={piece} order={setting.order}>
+              {/* Further evidence has a way of its own; that of the first is the finding's. */}
+              {i > 0 && <ShowMe class="link" setting={setting} item={item} evidence={piece} />}
+            </EvidenceFigure>
+          ))}
+        </div>
       </div>
       {effects.length > 0 && (
-        <section class="finding-effects" aria-label="What this explains">
+        <section class="finding-effects">
           <p class="muted">This also explains</p>
-          {effects.map((effect) => (
+          {effects.map((each) => (
             // Closed at first, whatever their place: the cause is what to look at.
-            <FindingItem key={effect.key} {...setting} item={effect} place={Number.POSITIVE_INFINITY} level={3} />
+            <FindingItem key={each.key} {...setting} item={each} place={Number.POSITIVE_INFINITY} effect />
           ))}
         </section>
       )}
@@ -153,7 +180,7 @@ function Body({ item, level, ...setting }: Omit<FindingItemProps, "place">) {
 
 function Fact(props: { label: string; class?: string; children: ComponentChildren }) {
   return (
-    <div class={`fact ${props.class ?? ""}`}>
+    <div class={props.class}>
       <dt>{props.label}</dt>
       <dd>{props.children}</dd>
     </div>

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { sentenceOf } from "./evidence_words";
-import { fitting, overDepth, plotOf } from "./plot";
+import { overDepth, plotOf } from "./plot";
 import { diagnosisOf, evidenceJson, findingJson, type Json } from "./testing";
 
 const BOX = { width: 200, height: 100, left: 40, right: 10, top: 10, bottom: 10 };
@@ -23,7 +23,6 @@ describe("a plot of evidence", () => {
       ],
     };
     const plot = plotOf(evidence(rows), false, BOX);
-    expect(plot.over).toBe("steps");
     expect(plot.lines.map((l) => [l.of, l.main])).toEqual([
       [1, false],
       [0, true],
@@ -95,13 +94,6 @@ describe("a plot of evidence", () => {
     const rows = Array.from({ length: 300 }, (_, i) => `l${i}`);
     const many = evidence({ rows, steps: [0, 1], values: [rows.map(() => 1), rows.map(() => 2)] });
     expect(plotOf(many, false, BOX).lines.length).toBeLessThanOrEqual(11);
-  });
-
-  it("keeps peaks, dips and what is not finite when pixels are few", () => {
-    const values = Array.from({ length: 5000 }, (_, i) => (i === 1234 ? 9 : i === 4321 ? -9 : i === 77 ? Infinity : 0));
-    const kept = fitting(values.length, 100, (i) => values[i] as number);
-    expect(kept).toEqual(expect.arrayContaining([0, 77, 1234, 4321, 4999]));
-    expect(kept.length).toBeLessThanOrEqual(400);
   });
 
   it("is said in a sentence", () => {

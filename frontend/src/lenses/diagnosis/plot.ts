@@ -1,10 +1,10 @@
 /**
  * A piece of evidence as lines in a box. Many rows in the order of depth are drawn over the depth, a line per step;
- * otherwise over the steps, a line per row. Few lines, few points: what fits the pixels.
+ * otherwise over the steps, a line per row. Few lines; the server sends no more points than fit.
  */
-import { logScale, type Scale, shareScale, signedScale, type Tick } from "../../base/scales";
+import type { Scale } from "../../base/scales";
 import type { Evidence } from "../../data/diagnosis";
-import { roundShare } from "../../data/domain";
+import { lineScale } from "../../data/domain";
 import { statisticOf } from "../../data/statistics";
 
 export interface Box {
@@ -18,7 +18,6 @@ export interface Box {
 }
 
 export interface Plot {
-  readonly over: "steps" | "depth";
   readonly lines: readonly PlotLine[];
   /** NaN or Inf, where it was measured so. */
   readonly broken: readonly Point[];
@@ -56,7 +55,9 @@ export function overDepth(evidence: Evidence, order: ReadonlyMap<string, number>
 
 export function plotOf(evidence: Evidence, depth: boolean, box: Box): Plot {
   const { rows, steps, values, expected } = evidence;
-  const scale = scaleOf(evidence);
+  const { scale: kind } = statisticOf(evidence.statistic);
+  const scale = lineScale(kind, [...values.flat(), ...(expected ?? [])]);
+  const hasZero = kind === "log" && values.some((row) => row.includes(0));
   const [bottom, top] = [box.height - box.bottom, box.top];
   const floor = box.height - box.bottom / 3;
   // An exact zero has no place on a logarithmic axis: it lies below all that has.
@@ -66,22 +67,23 @@ export function plotOf(evidence: Evidence, depth: boolean, box: Box): Plot {
     return Number.isNaN(unit) ? floor : bottom - unit * (bottom - top);
   };
   const across = box.width - box.left - box.right;
-  const x = depth ? spread(rows.length, across, box.left) : along(steps, across, box.left);
+  const x = along(depth ? rows.map((_, i) => i) : steps, across, box.left);
   const at = (line: number, point: number): number => (depth ? values[line]?.[point] : values[point]?.[line]) ?? NaN;
   const points = depth ? rows.length : steps.length;
   const count = depth ? steps.length : rows.length;
   const main = depth ? count - 1 : 0;
   const broken: Point[] = [];
-  const lines = someOf(count, main).map((line): PlotLine => {
+  const some = evenly(count, MOST_LINES);
+  // The main one, which is the first or the last, over the others.
+  const lines = (depth ? some : some.reverse()).map((line): PlotLine => {
     const strokes: Point[][] = [[]];
-    for (const p of fitting(points, across, (i) => at(line, i))) {
+    for (let p = 0; p < points; p++) {
       const value = at(line, p);
       const spot = { x: x(p), y: y(value) };
-      if (Number.isNaN(value)) strokes.push([]);
-      else if (Number.isFinite(value)) strokes[strokes.length - 1]?.push(spot);
+      if (Number.isFinite(value)) strokes[strokes.length - 1]?.push(spot);
       else {
         strokes.push([]);
-        broken.push(spot);
+        if (!Number.isNaN(value)) broken.push(spot);
       }
     }
     return {
@@ -95,11 +97,10 @@ export function plotOf(evidence: Evidence, depth: boolean, box: Box): Plot {
     };
   });
   return {
-    over: depth ? "depth" : "steps",
-    lines: lines.sort((a, b) => Number(a.main) - Number(b.main)),
+    lines,
     broken,
     expected: expected && expectedOf(expected, depth, x, y, box),
-    ticks: ticksOf(scale, bottom, top, hasZero(evidence) ? floor : null),
+    ticks: ticksOf(scale, bottom, top, hasZero ? floor : null),
   };
 }
 
@@ -116,85 +117,35 @@ function expectedOf(
     const spots = expected.map((value, i) => ({ x: x(i), y: y(value) })).filter((_, i) => Number.isFinite(expected[i]));
     return { line: pathOf(spots), area: "" };
   }
-  let [high, low] = [y(Math.max(...known)), y(Math.min(...known))];
-  if (low - high < THINNEST_BAND) {
-    const middle = (low + high) / 2;
-    [high, low] = [middle - THINNEST_BAND / 2, middle + THINNEST_BAND / 2];
-  }
+  const [high, low] = [y(Math.max(...known)), y(Math.min(...known))];
+  const middle = (low + high) / 2;
+  const half = Math.max(THINNEST_BAND, low - high) / 2;
   const [left, right] = [box.left, box.width - box.right];
-  const middle = round((high + low) / 2);
   return {
-    line: `M${left} ${middle}H${right}`,
-    area: `M${left} ${round(high)}H${right}V${round(low)}H${left}Z`,
+    line: `M${left} ${round(middle)}H${right}`,
+    area: `M${left} ${round(middle - half)}H${right}V${round(middle + half)}H${left}Z`,
   };
-}
-
-function scaleOf({ statistic, values, expected }: Evidence): Scale {
-  const kind = statisticOf(statistic).scale;
-  let [low, high] = [Number.POSITIVE_INFINITY, 0];
-  for (const value of [...values.flat(), ...(expected ?? [])]) {
-    const size = Math.abs(value);
-    if (!Number.isFinite(size) || size === 0) continue;
-    if (size < low) low = size;
-    if (size > high) high = size;
-  }
-  if (kind === "share") return shareScale(roundShare(high));
-  if (kind === "signed") return signedScale(high || 1);
-  if (high === 0) return logScale(0.1, 10);
-  // Within a decade noise would look like a catastrophe.
-  const widen = Math.max(0, 1 - Math.log10(high / low)) / 2;
-  return logScale(low * 10 ** -widen, high * 10 ** widen);
-}
-
-function hasZero({ statistic, values }: Evidence): boolean {
-  return statisticOf(statistic).scale === "log" && values.some((row) => row.includes(0));
 }
 
 /** Two or three labels, and the one of exactly zero. */
 function ticksOf(scale: Scale, bottom: number, top: number, zero: number | null): Plot["ticks"] {
-  const all: readonly (Tick | undefined)[] = scale.ticks(3);
-  const some = all.length > 3 ? [all[0], all[all.length >> 1], all[all.length - 1]] : all;
-  const ticks = some
-    .filter((tick) => tick !== undefined)
-    .map((tick) => ({ y: bottom - tick.at * (bottom - top), label: tick.label }));
+  const all = scale.ticks(3);
+  const some = evenly(all.length, 3).flatMap((i) => all[i] ?? []);
+  const ticks = some.map(({ at, label }) => ({ y: bottom - at * (bottom - top), label }));
   if (zero === null) return ticks;
   return [{ y: zero, label: "0" }, ...ticks.filter((tick) => zero - tick.y >= LEAST_APART)];
 }
 
-/** Which lines to draw: spread evenly, and the main one always. */
-function someOf(count: number, main: number): number[] {
-  if (count <= MOST_LINES) return Array.from({ length: count }, (_, i) => i);
-  const chosen = Array.from({ length: MOST_LINES }, (_, i) => Math.round((i / (MOST_LINES - 1)) * (count - 1)));
-  return [...new Set([...chosen, main])];
+/** Indices spread evenly, first and last among them. */
+function evenly(count: number, most: number): number[] {
+  if (count <= most) return Array.from({ length: count }, (_, i) => i);
+  return Array.from({ length: most }, (_, i) => Math.round((i / (most - 1)) * (count - 1)));
 }
 
-/** Points to draw: of those that share a pixel the first, the extremes, and what is not finite. */
-export function fitting(count: number, pixels: number, value: (i: number) => number): number[] {
-  if (count <= 2 * pixels) return Array.from({ length: count }, (_, i) => i);
-  const kept: number[] = [];
-  for (let p = 0; p < pixels; p++) {
-    const from = Math.floor((p / pixels) * count);
-    const to = Math.floor(((p + 1) / pixels) * count);
-    let [low, high] = [from, from];
-    const here = new Set([from, to - 1]);
-    for (let i = from; i < to; i++) {
-      const v = value(i);
-      if (v < value(low) || Number.isNaN(value(low))) low = i;
-      if (v > value(high) || Number.isNaN(value(high))) high = i;
-    }
-    kept.push(...[...here.add(low).add(high)].sort((a, b) => a - b));
-  }
-  return kept;
-}
-
-function along(steps: readonly number[], across: number, left: number): (i: number) => number {
-  const [first, last] = [steps[0] ?? 0, steps[steps.length - 1] ?? 0];
+function along(places: readonly number[], across: number, left: number): (i: number) => number {
+  const [first, last] = [places[0] ?? 0, places[places.length - 1] ?? 0];
   const span = last - first;
-  return (i) => left + (span > 0 ? (((steps[i] ?? first) - first) / span) * across : across / 2);
-}
-
-function spread(count: number, across: number, left: number): (i: number) => number {
-  return (i) => left + (count > 1 ? (i / (count - 1)) * across : across / 2);
+  return (i) => left + (span > 0 ? (((places[i] ?? first) - first) / span) * across : across / 2);
 }
 
 const round = (n: number): number => Number(n.toFixed(1));

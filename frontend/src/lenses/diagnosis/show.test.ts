@@ -24,22 +24,32 @@ describe("Show me", () => {
       last_step: 200,
       evidence: [evidenceJson({ statistic: "activation/rms", rows: ["a", "b", "c"] })],
     });
-    expect(found).toEqual({ lens: "gradient", stat: "activation/rms", layer: "b", step: 100, range: [75, 225] });
+    expect(found).toEqual({
+      lens: "gradient",
+      stat: "activation/rms",
+      units: null,
+      layer: "b",
+      step: 100,
+      range: [75, 225],
+    });
     expect(inWords(found)).toBe("Gradient flow: Activation rms of b from step 100");
   });
 
-  it("opens Dead units for what is seen unit by unit", () => {
+  it("opens Dead units, and there what it is about", () => {
     const dead = {
       code: "dead-units",
       evidence: [evidenceJson({ statistic: "activation/dead_fraction", rows: ["b"] })],
     };
-    expect(target({ ...dead, layers: ["b"] })).toMatchObject({ lens: "dead", stat: null, layer: "b" });
-    expect(target({ code: "dormant-units", layers: ["c"] })).toMatchObject({ lens: "dead", layer: "c" });
-    const saturated = [evidenceJson({ statistic: "activation/saturated_fraction" })];
-    expect(target({ code: "saturated-units", evidence: saturated })).toMatchObject({
-      lens: "gradient",
-      stat: "activation/saturated_fraction",
+    expect(target({ ...dead, layers: ["b"] })).toMatchObject({ lens: "dead", stat: null, units: "dead", layer: "b" });
+    expect(target({ code: "dormant-units", layers: ["c"] })).toMatchObject({
+      lens: "dead",
+      units: "dormant",
+      layer: "c",
     });
+    const saturated = [evidenceJson({ statistic: "activation/saturated_fraction" })];
+    const found = target({ code: "saturated-units", evidence: saturated });
+    expect(found).toMatchObject({ lens: "dead", stat: null, units: "saturated" });
+    expect(inWords(found)).toBe("Dead units: saturated of a from step 0");
   });
 
   it("opens further evidence where it belongs", () => {

@@ -1,14 +1,18 @@
 /** From a finding to the picture that shows it: which lens, statistic, row, step and range. */
 import { batch } from "@preact/signals";
 import { formatCount } from "../../base/format";
+import { AILMENTS, type Ailment, STATISTIC_OF } from "../../data/ailments";
 import type { Diagnosis, Evidence, Finding } from "../../data/diagnosis";
 import type { Manifest } from "../../data/manifest";
 import { statisticOf } from "../../data/statistics";
 import * as view from "../../data/view";
+import { chosenAilment } from "../dead/mode";
 
 export interface Target {
   readonly lens: "gradient" | "dead";
   readonly stat: string | null;
+  /** What to look for in the Dead units lens. */
+  readonly units: Ailment | null;
   readonly layer: string | null;
   /** Where it began. */
   readonly step: number;
@@ -18,9 +22,6 @@ export interface Target {
 
 /** For findings that bring no evidence. */
 const STATISTICS: Readonly<Record<string, string>> = {
-  "dead-units": "activation/dead_fraction",
-  "dormant-units": "activation/dormant_fraction",
-  "saturated-units": "activation/saturated_fraction",
   "non-finite": "gradient/nonfinite_fraction",
   "poor-initialization": "activation/rms",
   "update-too-large": "parameter/update_ratio",
@@ -31,10 +32,6 @@ const STATISTICS: Readonly<Record<string, string>> = {
   "collapsed-output": "activation/std",
 };
 
-/** What the Dead units lens shows unit by unit. Of saturation it shows nothing: that is a statistic over the layers. */
-const BY_UNIT: ReadonlySet<string> = new Set(["activation/dead_fraction", "activation/dormant_fraction"]);
-const BY_UNIT_CODES: ReadonlySet<string> = new Set(["dead-units", "dormant-units"]);
-
 export function targetOf(
   finding: Finding,
   evidence: Evidence | undefined,
@@ -43,11 +40,13 @@ export function targetOf(
 ): Target {
   const stat = evidence?.statistic || STATISTICS[finding.code] || "gradient/rms";
   const first = evidence === undefined || evidence === finding.evidence[0];
-  const lens = BY_UNIT.has(stat) || (first && BY_UNIT_CODES.has(finding.code)) ? "dead" : "gradient";
+  const units = AILMENTS.find((a) => STATISTIC_OF[a] === stat || (first && finding.code === `${a}-units`)) ?? null;
+  const lens = units ? "dead" : "gradient";
   return {
     lens,
     // The other lens keeps its statistic: this one has none.
     stat: lens === "gradient" ? stat : null,
+    units,
     layer: rowOf(finding, evidence, lens === "dead" ? "layers" : statisticOf(stat).rows, manifest),
     step: finding.firstStep,
     range: rangeOf(finding, steps),
@@ -62,16 +61,13 @@ function rowOf(
   manifest: Manifest,
 ): string | null {
   const known = new Set(manifest[kind].map((row) => row.name));
-  const shown = new Set(evidence?.rows);
+  const shown = evidence?.rows ?? [];
   const there = finding.layers.filter((name) => known.has(name));
-  const found = there.find((name) => shown.has(name)) ?? there[0] ?? evidence?.rows.find((name) => known.has(name));
+  const found = there.find((name) => shown.includes(name)) ?? there[0] ?? shown.find((name) => known.has(name));
   if (found !== undefined || kind === "layers") return found ?? null;
   // A finding about layers in a picture of parameters: the first parameter of the first layer that has one.
-  for (const layer of finding.layers) {
-    const own = manifest.parameters.find((p) => p.layer === layer);
-    if (own) return own.name;
-  }
-  return null;
+  const own = finding.layers.map((layer) => manifest.parameters.find((p) => p.layer === layer)?.name);
+  return own.find((name) => name !== undefined) ?? null;
 }
 
 /** A quarter of its length before and after, so that its beginning and its end are in the picture. */
@@ -87,6 +83,7 @@ export function show(target: Target): void {
   batch(() => {
     view.lens.value = target.lens;
     if (target.stat !== null) view.stat.value = target.stat;
+    if (target.units !== null) chosenAilment.value = target.units;
     view.layer.value = target.layer;
     view.step.value = target.step;
     view.range.value = target.range;
@@ -97,7 +94,10 @@ export function show(target: Target): void {
 
 /** "Gradient flow: Gradient rms of layer 0 from step 900". */
 export function describe(target: Target): string {
-  const what = target.stat === null ? "Dead units" : `Gradient flow: ${statisticOf(target.stat).label}`;
+  const { units, stat } = target;
+  const what = units
+    ? `Dead units${units === "dead" ? "" : `: ${units}`}`
+    : `Gradient flow: ${statisticOf(stat ?? "").label}`;
   const where = target.layer === null ? "" : ` of ${target.layer || "the model"}`;
   return `${what}${where} from step ${formatCount(target.step)}`;
 }

@@ -1,22 +1,29 @@
 /** What a diagnosis says in words: kinds of findings, where, since when, and the verdict over all of them. */
 import { formatCount, plural, superscript } from "../../base/format";
-import type { Diagnosis, Finding, Severity } from "../../data/diagnosis";
+import { type Diagnosis, type Finding, SEVERITIES, type Severity } from "../../data/diagnosis";
 
-/** Of a finding: its title, and the same as the beginning of a sentence that goes on with where and since when. */
-const WORDS: Readonly<Record<string, readonly [title: string, clause: string]>> = {
-  "vanishing-gradient": ["Vanishing gradient", "the gradient vanishes in"],
-  "exploding-gradient": ["Exploding gradient", "the gradient explodes in"],
-  "dead-units": ["Dead units", "units are dead in"],
-  "dormant-units": ["Dormant units", "units lie dormant in"],
-  "saturated-units": ["Saturated units", "units are saturated in"],
-  "non-finite": ["NaN or infinite", "values are NaN or infinite, first in"],
-  "poor-initialization": ["Poor initialization", "the initialization is poor in"],
-  "update-too-large": ["Updates too large", "updates are too large in"],
-  "update-too-small": ["Updates too small", "updates are too small in"],
-  "no-gradient": ["No gradient", "no gradient reaches"],
-  "gradient-underflow": ["Gradient underflow", "gradients underflow in"],
-  "gradient-clipping": ["Gradient clipping", "clipping decides the step in"],
-  "collapsed-output": ["Collapsed output", "the output has collapsed in"],
+/** Beginnings of a sentence that goes on with where and since when. */
+const CLAUSES: Readonly<Record<string, string>> = {
+  "vanishing-gradient": "the gradient vanishes in",
+  "exploding-gradient": "the gradient explodes in",
+  "dead-units": "units are dead in",
+  "dormant-units": "units lie dormant in",
+  "saturated-units": "units are saturated in",
+  "non-finite": "values are NaN or infinite, first in",
+  "poor-initialization": "the initialization is poor in",
+  "update-too-large": "updates are too large in",
+  "update-too-small": "updates are too small in",
+  "no-gradient": "no gradient reaches",
+  "gradient-underflow": "gradients underflow in",
+  "gradient-clipping": "clipping decides the step in",
+  "collapsed-output": "the output has collapsed in",
+};
+
+/** Others are called by their code. */
+const TITLES: Readonly<Record<string, string>> = {
+  "non-finite": "NaN or infinite",
+  "update-too-large": "Updates too large",
+  "update-too-small": "Updates too small",
 };
 
 export const SEVERITY_WORDS: Readonly<Record<Severity, string>> = {
@@ -29,7 +36,7 @@ const NOUNS: Readonly<Record<Severity, string>> = { critical: "problem", warning
 
 export function titleOf(code: string): string {
   const words = code.replaceAll("-", " ");
-  return WORDS[code]?.[0] ?? words.charAt(0).toUpperCase() + words.slice(1);
+  return TITLES[code] ?? words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 /** "since step 900", "steps 20 to 80", "at step 7". */
@@ -85,12 +92,13 @@ export function verdictOf(diagnosis: Diagnosis, isParameter: (name: string) => b
 
 /** "2 problems, 1 warning and 3 notes". */
 export function countsOf(findings: readonly Finding[]): string {
-  const parts = (["critical", "warning", "info"] as const)
-    .map((s) => [findings.filter((f) => f.severity === s).length, NOUNS[s]] as const)
-    .filter(([count]) => count > 0)
-    .map(([count, noun]) => plural(count, noun));
-  const last = parts.pop() ?? "";
-  return parts.length > 0 ? `${parts.join(", ")} and ${last}` : last;
+  const counts = SEVERITIES.map((s) => [findings.filter((f) => f.severity === s).length, NOUNS[s]] as const);
+  return listed(counts.flatMap(([count, noun]) => (count > 0 ? [plural(count, noun)] : [])));
+}
+
+/** "a, b and c". */
+function listed(parts: readonly string[]): string {
+  return parts.join(", ").replace(/, (?!.*, )/, " and ");
 }
 
 export function overSteps(steps: readonly [number, number]): string {
@@ -113,7 +121,7 @@ function clausesOf(
       { firstStep: Math.min(...alike.map((f) => f.firstStep)), lastStep: Math.max(...alike.map((f) => f.lastStep)) },
       steps,
     );
-    const clause = WORDS[code]?.[1] ?? `${titleOf(code).toLowerCase()} in`;
+    const clause = CLAUSES[code] ?? `${titleOf(code).toLowerCase()} in`;
     const [first] = layers;
     if (first === undefined) return `${clause.replace(/,? (first )?in$/, "").replace(/ reaches$/, " arrives")} ${when}`;
     const noun = isParameter(first) ? "parameter" : "layer";
@@ -126,9 +134,9 @@ function clausesOf(
 function explained(findings: readonly Finding[]): string {
   const kinds = [...new Set(findings.flatMap((f) => f.effects.map((e) => e.code)))];
   if (kinds.length === 0) return "";
-  const titles = kinds.slice(0, MOST_CLAUSES).map((code) => titleOf(code).replace(/^[A-Z](?=[a-z])(?!aN)/, lower));
-  const last = kinds.length > MOST_CLAUSES ? `${formatCount(kinds.length - MOST_CLAUSES)} more` : (titles.pop() ?? "");
-  return `, which also explains ${titles.length > 0 ? `${titles.join(", ")} and ${last}` : last}`;
+  const titles = kinds
+    .slice(0, MOST_CLAUSES)
+    .map((code) => titleOf(code).replace(/^[A-Z](?=[a-z])(?!aN)/, (letter) => letter.toLowerCase()));
+  const more = kinds.length - MOST_CLAUSES;
+  return `, which also explains ${listed(more > 0 ? [...titles, `${formatCount(more)} more`] : titles)}`;
 }
-
-const lower = (letter: string): string => letter.toLowerCase();

@@ -4,129 +4,95 @@
  * Each row is one line of a small image, stretched to the row's height. Colour runs through a table; nothing is
  * allocated per cell.
  */
-import { checker, hatch, pixelRatio, prepare } from "../../base/canvas";
-import type { Ramp } from "../../base/ramps";
-import type { Scale } from "../../base/scales";
+import { checker, hatch, pixelRatio, sheetOf } from "../../base/canvas";
 import type { Reduced } from "../../data/buckets";
 import { MISSING, NONFINITE } from "../../data/series";
+import { isDiverging } from "../../data/statistics";
 import type { VisibleRow } from "../../data/tree";
 import type { RowWindow } from "../../views/row_frame";
 import type { Theme } from "../../views/theme";
 import type { HeatModel } from "./model";
+import type { Shown } from "./shown";
 
 const MIN_HATCH = 3;
 
-let scratch: {
-  canvas: HTMLCanvasElement;
-  context: CanvasRenderingContext2D;
-  image: ImageData;
-  pixels: Uint32Array;
-} | null = null;
-
-function scratchFor(width: number, height: number): NonNullable<typeof scratch> | null {
-  if (scratch?.image.width === width && scratch.image.height === height) return scratch;
-  const canvas = scratch?.canvas ?? document.createElement("canvas");
-  canvas.width = width;
-  canvas.height = height;
-  const context = canvas.getContext("2d");
-  if (!context) return null;
-  const image = context.createImageData(width, height);
-  scratch = { canvas, context, image, pixels: new Uint32Array(image.data.buffer) };
-  return scratch;
-}
-
-/** Values of one row as pixels; transparent where there is none. */
-export function paintLine(
-  target: Uint32Array,
-  offset: number,
-  reduced: Reduced,
-  columns: number,
-  scale: Scale,
-  ramp: Ramp,
-  zero: number | null,
-): void {
-  const { values, state } = reduced;
-  for (let c = 0; c < columns; c++) {
-    const value = values[c] as number;
-    let pixel = 0;
-    if (state[c] !== MISSING && value - value === 0) {
-      if (zero !== null && value === 0) pixel = zero;
-      else pixel = ramp[Math.round(scale.unit(value) * 255)] ?? 0;
+/** An image of a line for each row, a pixel for each column; transparent where there is no number. */
+export function paint(
+  { columns: { count }, statistic, loaded }: HeatModel,
+  { ramps, zeroPixel }: Theme,
+  rows: readonly (Reduced | null)[],
+): HTMLCanvasElement | null {
+  const sheet = sheetOf(count, rows.length);
+  if (!sheet) return null;
+  const { pixels } = sheet;
+  const { scale } = loaded.domain;
+  const kind = statistic.scale;
+  const ramp = isDiverging(kind) ? ramps.diverging : ramps.sequential;
+  const hasZero = kind === "log" || kind === "ratio";
+  pixels.fill(0);
+  rows.forEach((row, line) => {
+    if (!row) return;
+    const { values } = row;
+    for (let c = 0; c < count; c++) {
+      const value = values[c] as number;
+      if (value - value !== 0) continue;
+      pixels[line * count + c] = hasZero && value === 0 ? zeroPixel : (ramp[Math.round(scale.unit(value) * 255)] ?? 0);
     }
-    target[offset + c] = pixel;
-  }
+  });
+  sheet.show();
+  return sheet.canvas;
 }
 
-export interface HeatMapPicture {
-  readonly model: HeatModel;
-  readonly rows: readonly VisibleRow[];
-  readonly view: RowWindow;
-  readonly width: number;
-  readonly theme: Theme;
-}
-
-export function drawHeatMap(canvas: HTMLCanvasElement, picture: HeatMapPicture): void {
-  const { model, rows, view, width, theme } = picture;
-  const context = prepare(canvas, width, view.height);
-  const lines = view.last - view.first;
-  if (!context || lines <= 0 || width <= 0) return;
-  const columns = model.columns.count;
-  const sheet = scratchFor(columns, lines);
-  if (!sheet) return;
-  sheet.pixels.fill(0);
-  const kind = model.statistic.scale;
-  const ramp = kind === "signed" ? theme.ramps.diverging : theme.ramps.sequential;
-  const zero = kind === "log" ? theme.zeroPixel : null;
-  for (let r = 0; r < lines; r++) {
-    const row = rows[view.first + r];
-    if (!row || row.expanded) continue;
-    paintLine(sheet.pixels, r * columns, model.of(row.node), columns, model.loaded.domain.scale, ramp, zero);
-  }
-  sheet.context.putImageData(sheet.image, 0, 0);
-  context.imageSmoothingEnabled = false;
-  const ratio = pixelRatio();
-  const hatched = hatch(context, theme.colours.hatchInk, theme.colours.hatchPaper);
-  const checked = checker(context, theme.colours.checkInk, theme.colours.checkPaper);
-  for (let r = 0; r < lines; r++) {
-    const row = rows[view.first + r];
-    if (!row || row.expanded) continue;
-    const top = Math.round(((view.first + r) * view.rowHeight - view.scrollTop) * ratio) / ratio;
-    const height = view.rowHeight - 1;
-    context.drawImage(sheet.canvas, 0, r, columns, 1, 0, top, width, height);
-    const { state } = model.of(row.node);
-    context.fillStyle = checked;
-    runs(state, columns, MISSING, (from, to) => fill(context, from, to, columns, width, top, height, 0));
-    context.fillStyle = hatched;
-    runs(state, columns, NONFINITE, (from, to) => fill(context, from, to, columns, width, top, height, MIN_HATCH));
-  }
-}
-
-/** Calls `each` for every stretch of columns in one state. */
-export function runs(
-  state: Uint8Array,
-  columns: number,
-  wanted: number,
-  each: (from: number, to: number) => void,
-): void {
-  for (let c = 0; c < columns; c++) {
-    if (state[c] !== wanted) continue;
-    const from = c;
-    while (c < columns && state[c] === wanted) c++;
-    each(from, c);
-  }
-}
-
-function fill(
+/** A second run's rows are in the lower half of each. */
+export function drawHeatMap(
+  { main, below }: Shown,
+  rows: readonly VisibleRow[],
+  { first, last, rowHeight, scrollTop }: RowWindow,
   context: CanvasRenderingContext2D,
-  from: number,
-  to: number,
-  columns: number,
+  theme: Theme,
+  width: number,
+): void {
+  if (last <= first) return;
+  const ratio = pixelRatio();
+  const hatched = hatch(context, theme.colours);
+  const checked = checker(context, theme.colours);
+  /** Every row in the window, `height` high and `shift` from the top of its place. */
+  const drawRows = (model: HeatModel, shift: number, height: number) => {
+    const lines = rows.slice(first, last).map((row) => (row.expanded ? null : model.of(row.node)));
+    const image = paint(model, theme, lines);
+    if (!image) return;
+    lines.forEach((line, r) => {
+      if (!line) return;
+      const top = Math.round(((first + r) * rowHeight - scrollTop) * ratio) / ratio + shift;
+      context.drawImage(image, 0, r, image.width, 1, 0, top, width, height);
+      context.fillStyle = checked;
+      fillRuns(context, line, MISSING, width, top, height, 0);
+      context.fillStyle = hatched;
+      fillRuns(context, line, NONFINITE, width, top, height, MIN_HATCH);
+    });
+  };
+  const height = rowHeight - 1;
+  const half = below ? height >> 1 : height;
+  drawRows(main, 0, half);
+  if (below) drawRows(below, half, height - half);
+}
+
+/** Fills every stretch of columns in one state, at least so wide that it can be seen. */
+export function fillRuns(
+  context: CanvasRenderingContext2D,
+  { state }: Reduced,
+  wanted: number,
   width: number,
   top: number,
   height: number,
   least: number,
 ): void {
-  const left = (from / columns) * width;
-  const wide = Math.max(((to - from) / columns) * width, least);
-  context.fillRect(Math.min(left, width - wide), top, wide, height);
+  const columns = state.length;
+  for (let c = 0; c < columns; c++) {
+    if (state[c] !== wanted) continue;
+    const from = c;
+    while (c < columns && state[c] === wanted) c++;
+    const wide = Math.max(((c - from) / columns) * width, least);
+    context.fillRect(Math.min((from / columns) * width, width - wide), top, wide, height);
+  }
 }

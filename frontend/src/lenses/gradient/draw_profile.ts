@@ -2,143 +2,141 @@
  * The depth profile: the signal at one step, row by row, on the value axis of the colours. Rows line up with the heat
  * map, so the line is the "signal propagation plot" turned on its side.
  */
-import { hatch, prepare } from "../../base/canvas";
-import type { Scale } from "../../base/scales";
+import { hatch, polyline } from "../../base/canvas";
+import type { Band } from "../../data/expected";
 import { MISSING, NONFINITE } from "../../data/series";
-import type { VisibleRow } from "../../data/tree";
+import type { TreeNode, VisibleRow } from "../../data/tree";
 import type { RowWindow } from "../../views/row_frame";
-import { CANVAS_FONT, type Theme } from "../../views/theme";
-import { cellOf, type HeatModel } from "./model";
+import type { Theme } from "../../views/theme";
+import type { Shown } from "./shown";
 
 export const PROFILE_INSET = 16;
 
 export interface ProfilePicture {
-  readonly model: HeatModel;
+  readonly shown: Shown;
+  readonly band: Band | null;
   readonly rows: readonly VisibleRow[];
   readonly view: RowWindow;
-  readonly width: number;
   readonly sample: number;
-  readonly selected: string | null;
-  readonly theme: Theme;
+  readonly selected: TreeNode | null;
 }
 
-export function drawProfile(canvas: HTMLCanvasElement, picture: ProfilePicture): void {
-  const { model, rows, view, width, sample, theme } = picture;
-  const context = prepare(canvas, width, view.height);
-  if (!context || width <= 2 * PROFILE_INSET) return;
+export function drawProfile(
+  { shown: { a: model, b }, band, rows, view, sample, selected }: ProfilePicture,
+  context: CanvasRenderingContext2D,
+  theme: Theme,
+  width: number,
+): void {
   const { colours } = theme;
   const { scale } = model.loaded.domain;
-  const x = (value: number) => profileX(scale, value, width);
-
-  context.strokeStyle = colours.hairline;
-  context.lineWidth = 1;
-  context.beginPath();
-  for (const tick of scale.ticks(5)) {
-    const at = Math.round(PROFILE_INSET + tick.at * (width - 2 * PROFILE_INSET)) + 0.5;
-    context.moveTo(at, 0);
-    context.lineTo(at, view.height);
-  }
-  context.stroke();
-
+  const along = (unit: number) => PROFILE_INSET + unit * (width - 2 * PROFILE_INSET);
+  // An exact zero on a logarithmic axis stands left of all.
+  const x = (value: number) => {
+    const unit = scale.unit(value);
+    return Number.isNaN(unit) ? 4 : along(unit);
+  };
   // One row beyond each edge, so that the line runs off the window and does not end in it.
   const first = Math.max(0, view.first - 1);
-  const last = Math.min(rows.length, view.last + 1);
-  const middle = (index: number) => (index + 0.5) * view.rowHeight - view.scrollTop;
+  const drawn = rows.slice(first, view.last + 1).flatMap(({ node, expanded }, i) => {
+    const y = (first + i + 0.5) * view.rowHeight - view.scrollTop;
+    return expanded ? [] : [{ node, y, cell: model.cell(node, sample), expected: expectedOf(band, node) }];
+  });
+
+  context.fillStyle = colours.hairline;
+  for (const { at } of scale.ticks(5)) context.fillRect(Math.round(along(at)), 0, 1, view.height);
+
+  const middles = drawn.flatMap(({ y, expected: [low, high] }) => (low < high ? [[y, x(low), x(high)] as const] : []));
+  drawBand(context, theme, middles, view.rowHeight / 2);
 
   context.fillStyle = theme.dark ? "#3b4149" : "#dde2e8";
-  for (let i = first; i < last; i++) {
-    const row = rows[i];
-    if (!row || row.expanded) continue;
-    const span = model.span(row.node);
-    if (!(span.high >= span.low)) continue;
-    const [left, right] = [x(span.low), x(span.high)];
-    context.fillRect(Math.min(left, right), middle(i) - 2, Math.max(1, Math.abs(right - left)), 4);
+  for (const { node, y } of drawn) {
+    const { low, high } = model.span(node);
+    if (high >= low) context.fillRect(x(low), y - 2, Math.max(1, x(high) - x(low)), 4);
   }
 
-  context.strokeStyle = colours.accent;
+  const line = (values: readonly number[]) =>
+    polyline(
+      context,
+      0,
+      drawn.length,
+      (i) => x(values[i] as number),
+      (i) => (Number.isNaN(values[i]) ? Number.NaN : (drawn[i]?.y as number)),
+    );
   context.lineWidth = 1.5;
-  context.lineJoin = "round";
-  context.beginPath();
-  let pen = false;
-  for (let i = first; i < last; i++) {
-    const row = rows[i];
-    if (!row || row.expanded) continue;
-    const { value } = model.cell(row.node, sample);
-    if (Number.isNaN(value)) {
-      pen = false;
-      continue;
-    }
-    if (pen) context.lineTo(x(value), middle(i));
-    else context.moveTo(x(value), middle(i));
-    pen = true;
+  if (b) {
+    const at = b.sampleInForce(model.loaded.series.steps[sample] ?? Number.NaN);
+    context.strokeStyle = colours.second;
+    context.setLineDash([5, 3]);
+    line(drawn.map(({ node }) => b.cell(node, at).value));
+    context.setLineDash([]);
   }
-  context.stroke();
+  context.strokeStyle = colours.accent;
+  line(drawn.map(({ cell }) => cell.value));
 
-  const stripes = hatch(context, colours.hatchInk, colours.hatchPaper);
-  context.font = CANVAS_FONT;
-  context.textBaseline = "middle";
-  for (let i = first; i < last; i++) {
-    const row = rows[i];
-    if (!row || row.expanded) continue;
-    const y = middle(i);
-    const cell = model.cell(row.node, sample);
-    if (row.node.kind === "group") drawChildren(context, picture, row, y, x);
-    if (cell.state === NONFINITE) {
+  const stripes = hatch(context, colours);
+  for (const { node, y, cell, expected } of drawn) {
+    const { value, state } = cell;
+    const [low, high] = expected;
+    // Of a group its members, around the worst of them.
+    context.fillStyle = colours.muted;
+    for (const child of node.children.length > 0 ? node.rows : []) {
+      const of = model.cellIn([child], sample).value;
+      if (!Number.isNaN(of)) context.fillRect(Math.round(x(of)), y - 4, 1, 8);
+    }
+    if (state === NONFINITE) {
       context.fillStyle = stripes;
       context.fillRect(width - 14, y - 5, 10, 10);
       context.fillStyle = colours.critical;
       context.textAlign = "right";
-      context.fillText(Number.isNaN(cell.value) ? "NaN" : "part", width - 18, y);
-    } else if (cell.state === MISSING) {
-      context.fillStyle = colours.muted;
+      context.fillText(Number.isNaN(value) ? "NaN" : "part", width - 18, y);
+    } else if (state === MISSING) {
       context.textAlign = "left";
       context.fillText("not measured", 8, y);
     }
-    if (Number.isNaN(cell.value)) continue;
-    const chosen = row.node.key === picture.selected;
+    if (Number.isNaN(value)) continue;
+    const chosen = node === selected;
+    const ink = value < low || value > high ? colours.warning : colours.accent;
     context.beginPath();
-    context.arc(x(cell.value), y, chosen ? 4.5 : 3, 0, 2 * Math.PI);
-    context.fillStyle = chosen ? colours.page : colours.accent;
+    context.arc(x(value), y, chosen ? 4.5 : 3, 0, 2 * Math.PI);
+    context.fillStyle = chosen ? colours.page : ink;
     context.fill();
     if (chosen) {
       context.lineWidth = 2;
-      context.strokeStyle = colours.accent;
+      context.strokeStyle = ink;
       context.stroke();
     }
   }
 }
 
-/** More children than this would run into one bar of ticks; the bar alone says so better. */
-const MOST_TICKS = 40;
-
-/** A collapsed group: its children as ticks around the worst of them. */
-function drawChildren(
-  context: CanvasRenderingContext2D,
-  picture: ProfilePicture,
-  row: VisibleRow,
-  y: number,
-  x: (value: number) => number,
-): void {
-  const { model, sample, theme } = picture;
-  context.fillStyle = theme.colours.muted;
-  if (row.node.rows.length > MOST_TICKS) {
-    let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
-    for (const child of row.node.rows) {
-      const { value } = cellOf(model.loaded, model.statistic, [child], sample);
-      if (value < low) low = value;
-      if (value > high) high = value;
-    }
-    if (high >= low) context.fillRect(x(low), y - 1, Math.max(1, x(high) - x(low)), 2);
-    return;
+/** Lowest and highest that is expected of a row, or of any in a group; NaN for nothing. */
+function expectedOf(band: Band | null, node: TreeNode): [number, number] {
+  let [low, high] = [Number.NaN, Number.NaN];
+  for (const row of node.rows) {
+    const [least, most] = [band?.low[row] ?? Number.NaN, band?.high[row] ?? Number.NaN];
+    if (least < low || Number.isNaN(low)) low = least;
+    if (most > high || Number.isNaN(high)) high = most;
   }
-  for (const child of row.node.rows) {
-    const { value } = cellOf(model.loaded, model.statistic, [child], sample);
-    if (!Number.isNaN(value)) context.fillRect(Math.round(x(value)), y - 4, 1, 8);
-  }
+  return [low, high];
 }
 
-/** Where a value stands; an exact zero on a logarithmic axis stands left of all. */
-export function profileX(scale: Scale, value: number, width: number): number {
-  const unit = scale.unit(value);
-  return !Number.isNaN(unit) ? PROFILE_INSET + unit * (width - 2 * PROFILE_INSET) : 4;
+/** One shape from row to row, with slanted edges between their middles; `half`: of the height of a row. */
+function drawBand(
+  context: CanvasRenderingContext2D,
+  { colours }: Theme,
+  middles: readonly (readonly [y: number, left: number, right: number])[],
+  half: number,
+): void {
+  const [top, bottom] = [middles[0], middles[middles.length - 1]];
+  if (!top || !bottom) return;
+  const edge = [[top[0] - half, top[1], top[2]], ...middles, [bottom[0] + half, bottom[1], bottom[2]]] as const;
+  context.beginPath();
+  for (const [y, left] of edge) context.lineTo(left, y);
+  for (const [y, , right] of [...edge].reverse()) context.lineTo(right, y);
+  context.closePath();
+  context.fillStyle = colours.goodSoft;
+  context.fill();
+  context.strokeStyle = colours.good;
+  context.globalAlpha = 0.4;
+  context.stroke();
+  context.globalAlpha = 1;
 }

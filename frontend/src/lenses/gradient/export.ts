@@ -1,29 +1,34 @@
 /** The rows and steps on screen as a file, every sample of them, exact to the float32. */
-import { csvLine, download, fileName } from "../../base/csv";
-import { formatExact } from "../../base/format";
-import { MISSING, NONFINITE } from "../../data/series";
+import { csvLine } from "../../base/csv";
 import type { VisibleRow } from "../../data/tree";
-import type { Cell, HeatModel } from "./model";
+import { field, headOf } from "./cells_as_text";
+import type { Scalars } from "./scalars_strip";
+import { partsOf, readingOf, type Shown } from "./shown";
 
-export function exportCsv(run: string, model: HeatModel, rows: readonly VisibleRow[]): void {
-  download(fileName("torchvitals", run, model.statistic.name), csvOf(model, rows));
-}
-
-export function csvOf(model: HeatModel, rows: readonly VisibleRow[]): string {
-  const [first, last] = model.window();
-  const shown = rows.filter((r) => !r.expanded);
-  const lines = [
-    csvLine(["step", ...shown.map((r) => (r.node.kind === "group" ? `${r.node.name} (worst)` : r.node.name))]),
-  ];
+export function csvOf(shown: Shown, rows: readonly VisibleRow[]): string {
+  const [first, last] = shown.main.window();
+  const { steps } = shown.main.loaded.series;
+  const parts = partsOf(shown);
+  const drawn = rows.filter((r) => !r.expanded);
+  const head = ({ node }: VisibleRow) => parts.map(({ label }) => headOf(node, label));
+  const lines = [csvLine(["step", ...drawn.flatMap(head)])];
   for (let i = first; i < last; i++) {
-    const step = model.loaded.series.steps[i] as number;
-    lines.push(csvLine([step, ...shown.map((r) => field(model.cell(r.node, i)))]));
+    const cells = drawn.flatMap((r) => {
+      const reading = readingOf(shown, r.node, i);
+      return parts.map(({ of }) => field(of(reading)));
+    });
+    lines.push(csvLine([steps[i] as number, ...cells]));
   }
   return `${lines.join("\n")}\n`;
 }
 
-/** Empty: not measured, as spreadsheets and data frames expect. */
-function field(cell: Cell): string {
-  if (cell.state === MISSING) return "";
-  return cell.state === NONFINITE && Number.isNaN(cell.value) ? "NaN" : formatExact(cell.value);
+/** Every record of the two scalars shown: where it stands, what the user counted, and its value. */
+export function scalarsCsv({ curves }: Scalars): string {
+  const lines = [csvLine(["name", "step", "own step", "value"])];
+  for (const series of curves) {
+    series?.at.forEach((at, i) => {
+      lines.push(csvLine([series.name, at, series.steps[i] as number, series.values[i] as number]));
+    });
+  }
+  return `${lines.join("\n")}\n`;
 }

@@ -1,45 +1,38 @@
 /** The heat map with its crosshair, gestures and keyboard cursor. */
-import { useMemo } from "preact/hooks";
-import { formatCount, formatValue, plural } from "../../base/format";
-import { useCanvas } from "../../base/hooks";
-import { addressOf, type TreeNode, type VisibleRow } from "../../data/tree";
+import { formatCount, plural } from "../../base/format";
+import { say } from "../../data/statistics";
+import { addressOf, type TreeNode } from "../../data/tree";
 import * as view from "../../data/view";
 import { Brush } from "../../views/brush";
+import { useDrawing } from "../../views/drawing";
+import { KeyPicture } from "../../views/key_picture";
+import { useKeyNotes } from "../../views/keys";
 import type { RowWindow } from "../../views/row_frame";
-import { type Theme, theme } from "../../views/theme";
 import { drawHeatMap } from "./draw_heat_map";
-import type { HeatModel } from "./model";
+import { Crosses } from "./panel";
 import type { PictureProps } from "./picture_props";
-import { nextStep, pin, setRange, zoomRange } from "./pointing";
-import type { NonFinite } from "./verdict";
-
-interface HeatCanvasProps {
-  readonly model: HeatModel;
-  readonly rows: readonly VisibleRow[];
-  readonly view: RowWindow;
-  readonly width: number;
-  readonly theme: Theme;
-}
-
-function HeatCanvas(props: HeatCanvasProps) {
-  const canvas = useCanvas((element) => drawHeatMap(element, props));
-  return <canvas ref={canvas} style={{ width: `${props.width}px`, height: `${props.view.height}px` }} />;
-}
+import { nextStep, pin, zoomRange } from "./pointing";
+import { nounOf } from "./verdict";
 
 export function HeatPane(props: PictureProps & { readonly view: RowWindow }) {
-  const { model, rows, selected, pinned, hover, width } = props;
+  const { rows, selected, pinned, hover, width } = props;
+  const { main: model } = props.shown;
   const { series } = model.loaded;
   const { scrollTop, height, rowHeight, first, last } = props.view;
-  // The same node means "unchanged" to Preact: a moving crosshair does not draw the map again.
-  const canvas = useMemo(
-    () => <HeatCanvas model={model} rows={rows} view={props.view} width={width} theme={theme.value} />,
-    [model, rows, width, scrollTop, height, rowHeight, first, last, theme.value],
+  const canvas = useDrawing(
+    width,
+    height,
+    (context, theme) => drawHeatMap(props.shown, rows, props.view, context, theme, width),
+    [props.shown, rows, scrollTop, rowHeight, first, last],
   );
   const nodeAt = (y: number): TreeNode | null => rows[Math.floor((y + scrollTop) / rowHeight)]?.node ?? null;
   const index = rows.findIndex((r) => r.node === (hover.value ? hover.value.node : selected));
-  const sample = hover.value?.sample ?? pinned;
-  const at = (s: number) => model.unitOf(s) * width;
 
+  useKeyNotes("Heat map", [
+    { keys: ["ArrowLeft", "ArrowRight"], text: "Previous, next sampled step; with Shift, ten" },
+    { keys: ["ArrowUp", "ArrowDown"], text: "Row above, below" },
+    { keys: ["Home", "End"], text: "First, last sampled step" },
+  ]);
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const current = rows.findIndex((r) => r.node === selected);
@@ -52,6 +45,9 @@ export function HeatPane(props: PictureProps & { readonly view: RowWindow }) {
       ArrowLeft: () => step(event.shiftKey ? -10 : -1),
       ArrowDown: () => pin(row(1), series, pinned),
       ArrowUp: () => pin(row(-1), series, pinned),
+      Escape: () => {
+        view.layer.value = null;
+      },
       Home: () => step(-series.count),
       End: () => step(series.count),
     };
@@ -66,6 +62,7 @@ export function HeatPane(props: PictureProps & { readonly view: RowWindow }) {
   return (
     <Brush
       class="heat"
+      axis={model.axis}
       onHover={(unit, y) => {
         const node = nodeAt(y);
         const next = model.sampleIn(node, unit);
@@ -75,26 +72,12 @@ export function HeatPane(props: PictureProps & { readonly view: RowWindow }) {
         hover.value = null;
       }}
       onClick={(unit, y) => pin(nodeAt(y), series, model.sampleIn(nodeAt(y), unit))}
-      onRange={(from, to) => setRange(model, from, to)}
-      onReset={() => {
-        view.range.value = null;
-      }}
-      onWheel={(unit, zoom, pan) => zoomRange(model, props.extent, unit, zoom, pan)}
+      onWheel={(unit, zoom, pan) => zoomRange(model, unit, zoom, pan)}
     >
-      <div
-        class="heat-focus"
-        role="img"
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: the cell cursor moves with the arrow keys
-        tabIndex={0}
-        data-testid="heatmap"
-        aria-label={describe(props.model, props.tree, props.nonFinite)}
-        aria-describedby="heat-keys"
-        onKeyDown={onKeyDown}
-      >
+      <KeyPicture testid="heatmap" label={describe(props)} onKeyDown={onKeyDown}>
         {canvas}
-      </div>
-      {pinned >= 0 && <div class="cross pinned" style={{ left: `${at(pinned)}px` }} />}
-      {hover.value && <div class="cross" style={{ left: `${at(sample)}px` }} />}
+      </KeyPicture>
+      <Crosses model={model} pinned={pinned} hover={hover} width={width} />
       {index >= 0 && (
         <div class="cross-row" style={{ top: `${index * rowHeight - scrollTop}px`, height: `${rowHeight - 1}px` }} />
       )}
@@ -103,15 +86,17 @@ export function HeatPane(props: PictureProps & { readonly view: RowWindow }) {
 }
 
 /** The picture in one sentence, for those who cannot see it. */
-export function describe(model: HeatModel, tree: TreeNode, nonFinite: NonFinite | null): string {
+export function describe({ shown: { main: model }, tree, pair, nonFinite }: PictureProps): string {
   const { series, domain } = model.loaded;
-  const noun = model.statistic.rows === "layers" ? "layer" : "parameter";
-  const span = `steps ${formatCount(Math.round(model.axis.from))} to ${formatCount(series.steps[series.count - 1] ?? 0)}`;
+  const read = (value: number) => say(model.statistic.scale, value);
+  const noun = nounOf(model.statistic);
+  const span = `steps ${formatCount(Math.round(model.axis.from))} to ${formatCount(series.steps[model.window()[1] - 1] ?? Math.round(model.axis.to))}`;
   const values = domain.empty
     ? "nothing finite"
-    : `colours from ${formatValue(domain.scale.low)} to ${formatValue(domain.scale.high)}`;
+    : `colours from ${read(domain.scale.low)} to ${read(domain.scale.high)}`;
   const broken = nonFinite
     ? `; ${plural(nonFinite.rows, noun)} not finite, first at step ${formatCount(nonFinite.firstStep)}`
     : "";
-  return `Heat map of ${model.statistic.label}: ${plural(tree.rows.length, noun)}, ${span}, ${values}${broken}`;
+  const runs = pair ? `; A is run ${pair.a}, B is run ${pair.b}` : "";
+  return `Heat map of ${model.statistic.label}: ${plural(tree.rows.length, noun)}, ${span}, ${values}${broken}${runs}`;
 }

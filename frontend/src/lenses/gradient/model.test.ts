@@ -30,6 +30,15 @@ describe("HeatModel", () => {
     expect(m.span(group)).toMatchObject({ low: Math.fround(1e-9), high: Math.fround(1e-3), broken: false });
   });
 
+  it("gives up its rows when three others have theirs, and reduces them anew when asked", () => {
+    const all = [1, 2, 3, 4].map((value) => model([[value], [value], [value]]));
+    const rows = all.map((m) => m.of(tree));
+    // The later three have what they had; the first makes its own again, with the same numbers.
+    expect([3, 2, 1].map((i) => all[i]?.of(tree) === rows[i])).toEqual([true, true, true]);
+    expect(all[0]?.of(tree)).not.toBe(rows[0]);
+    expect(all[0]?.of(tree)).toEqual(rows[0]);
+  });
+
   it("draws one step, nothing but NaN, and nothing at all", () => {
     expect(model([[1], [2], [3]]).of(tree).values[50]).toBe(1);
     const empty = model([
@@ -42,13 +51,24 @@ describe("HeatModel", () => {
     expect(model([[], [], []]).sampleIn(tree, 0.5)).toBe(-1);
   });
 
+  it("shows all steps where the range has none of them", () => {
+    const { loaded, axis } = model([[1, 2, 3]]);
+    const past = new HeatModel(loaded, statistic, "linear", [500, 600], 100);
+    expect([past.axis.from, past.axis.to]).toEqual([axis.from, axis.to]);
+    expect(past.window()).toEqual([0, 3]);
+    const both = new HeatModel(loaded, statistic, "linear", [500, 600], 100, [0, 1000]);
+    expect(both.window()).toEqual([0, 0]);
+  });
+
   it("exports what is on screen, exactly, with groups by their worst", () => {
     const m = model([
       [0.1, nan],
       [0.2, 5e-7],
       [3, 4],
     ]);
-    expect(csvOf(m, visibleRows(tree, new Set()))).toBe("step,a (worst),b\n0,0.1,3\n10,5e-7,4\n");
+    expect(csvOf({ main: m, below: null, a: m, b: null }, visibleRows(tree, new Set()))).toBe(
+      "step,a (worst),b\n0,0.1,3\n10,5e-7,4\n",
+    );
   });
 });
 

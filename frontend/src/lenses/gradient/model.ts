@@ -2,6 +2,8 @@
  * One statistic, reduced to the columns of one picture. Rows are reduced when first drawn and kept: scrolling and
  * hovering then touch a few thousand numbers, not millions.
  */
+import { recent } from "../../base/recent";
+import { clamp } from "../../base/scales";
 import { type AxisKind, type StepAxis, stepAxis } from "../../base/step_axis";
 import {
   type Columns,
@@ -16,7 +18,7 @@ import {
   worse,
 } from "../../data/buckets";
 import type { LoadedSeries } from "../../data/run_store";
-import { FINITE, MISSING, NONFINITE, type Series, sampleAt } from "../../data/series";
+import { extentOf, FINITE, MISSING, NONFINITE, sampleAt, sampleInForce } from "../../data/series";
 import type { Statistic } from "../../data/statistics";
 import type { TreeNode } from "../../data/tree";
 
@@ -28,18 +30,18 @@ export interface Cell {
   readonly row: number;
 }
 
-/** First step to one spacing after the last: see `stepAxis`. */
-export function extentOf(series: Series): [number, number] {
-  const { steps, count } = series;
-  if (count === 0) return [0, 1];
-  const last = steps[count - 1] as number;
-  const gap = count > 1 ? last - (steps[count - 2] as number) : 1;
-  return [steps[0] as number, last + gap];
-}
+/**
+ * Models with rows in memory, the latest last. The rows of one take 17 MB where there are 1,000, and the page holds
+ * on to models of past renders; to reduce them again takes some tens of milliseconds.
+ */
+const filled: HeatModel[] = [];
+const MOST_FILLED = 3;
 
 export class HeatModel {
   readonly axis: StepAxis;
   readonly columns: Columns;
+  /** The step at which the last sample stops standing for what follows. */
+  private readonly end: number;
   private readonly reduced = new Map<string, Reduced>();
   private readonly spans = new Map<string, Span>();
 
@@ -49,16 +51,20 @@ export class HeatModel {
     kind: AxisKind,
     range: readonly [number, number] | null,
     width: number,
+    /** Of the whole run, or of both where there are two. */
+    readonly extent: readonly [number, number] = extentOf(loaded.series),
   ) {
-    const extent = extentOf(loaded.series);
-    const [from, to] = range ?? extent;
+    // A range without any of the steps there are, as of a longer run, would be an empty picture.
+    const [from, to] = range && range[0] < extent[1] && range[1] > extent[0] ? range : extent;
+    this.end = extentOf(loaded.series)[1];
     this.axis = stepAxis(kind, Math.max(from, extent[0]), Math.max(Math.min(to, extent[1]), extent[0] + 1));
-    this.columns = columnsOf(loaded.series.steps, loaded.series.count, this.axis, Math.max(1, width));
+    this.columns = columnsOf(loaded.series.steps, loaded.series.count, this.axis, Math.max(1, width), this.end);
   }
 
   of(node: TreeNode): Reduced {
     let out = this.reduced.get(node.key);
     if (!out) {
+      if (!filled.includes(this) && filled.push(this) > MOST_FILLED) filled.shift()?.reduced.clear();
       out = node.kind === "leaf" ? this.leaf(node.row) : this.merge(node.children);
       this.reduced.set(node.key, out);
     }
@@ -87,18 +93,25 @@ export class HeatModel {
 
   /** Samples of the window: `[first, last)`. */
   window(): [number, number] {
-    const { series } = this.loaded;
     const { first, last, count } = this.columns;
-    return series.count === 0 ? [0, 0] : [first[0] as number, Math.max(last[count - 1] as number, 1)];
+    // Columns after the last sample's time are empty.
+    let c = count - 1;
+    while (c > 0 && last[c] === 0) c--;
+    return [first[0] as number, last[c] as number];
   }
 
   cell(node: TreeNode, sample: number): Cell {
     return cellOf(this.loaded, this.statistic, node.rows, sample);
   }
 
+  cellIn(rows: readonly number[], sample: number): Cell {
+    return cellOf(this.loaded, this.statistic, rows, sample);
+  }
+
   /** The sample that a place in the picture shows of a row. */
   sampleIn(node: TreeNode | null, unit: number): number {
-    const column = Math.max(0, Math.min(this.columns.count - 1, Math.floor(unit * this.columns.count)));
+    const { count } = this.columns;
+    const column = clamp(Math.floor(unit * count), 0, count - 1);
     const { series, domain } = this.loaded;
     if ((this.columns.last[column] ?? 0) === 0) return -1;
     return shownSample(series, node?.rows ?? [], this.columns, column, this.statistic.reducer, domain.reference);
@@ -106,14 +119,19 @@ export class HeatModel {
 
   sampleAtStep(step: number | null): number {
     const { steps, count } = this.loaded.series;
-    return step === null ? count - 1 : sampleAt(steps, count, step);
+    return sampleAt(steps, count, step);
+  }
+
+  /** The sample that stands for a step of another run; -1 for none. */
+  sampleInForce(step: number): number {
+    return sampleInForce(this.loaded.series, step);
   }
 
   /** Middle of a sample's place in the picture, 0 … 1; outside when it is not in the window. */
   unitOf(sample: number): number {
     const { steps, count } = this.loaded.series;
     const step = steps[sample] as number;
-    const next = sample + 1 < count ? (steps[sample + 1] as number) : this.axis.to;
+    const next = sample + 1 < count ? (steps[sample + 1] as number) : Math.min(this.end, this.axis.to);
     const [left, right] = [this.axis.unit(step), Math.min(1, this.axis.unit(next))];
     // Narrow cells are crossed in the middle; a wide one (a sample held for long) near its beginning.
     return left + Math.min((right - left) / 2, 0.004);
@@ -131,25 +149,21 @@ export class HeatModel {
   }
 }
 
-/** Most recently used last: the whole run and the range in view, of this statistic and the one before. */
-const models: { readonly loaded: LoadedSeries; readonly key: string; readonly model: HeatModel }[] = [];
-const KEPT = 4;
+const models = recent<HeatModel>(3);
 
-/** The model of a picture, the same one while nothing about it changes: coming back to a lens costs nothing. */
+/** The model of a picture, the same one while nothing about it changes: coming back to a lens costs little. */
 export function modelFor(
   loaded: LoadedSeries,
   statistic: Statistic,
   kind: AxisKind,
   range: readonly [number, number] | null,
   width: number,
+  extent: readonly [number, number],
 ): HeatModel {
-  const key = `${kind} ${width} ${range?.join(":") ?? ""}`;
-  const at = models.findIndex((m) => m.loaded === loaded && m.key === key);
-  const [known] = at >= 0 ? models.splice(at, 1) : [];
-  const model = known?.model ?? new HeatModel(loaded, statistic, kind, range, width);
-  models.push({ loaded, key, model });
-  if (models.length > KEPT) models.shift();
-  return model;
+  return models(
+    [loaded, kind, width, String(range), String(extent)],
+    () => new HeatModel(loaded, statistic, kind, range, width, extent),
+  );
 }
 
 export interface Span {

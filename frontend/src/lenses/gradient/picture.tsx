@@ -1,99 +1,99 @@
 /** The picture: overview, axis, then tree | heat map | depth profile on shared rows, and the selected row over time. */
 import { useState } from "preact/hooks";
-import { formatCount, formatValue, plural } from "../../base/format";
+import { formatCount, plural } from "../../base/format";
 import { FINITE, NONFINITE } from "../../data/series";
-import { addressOf, type VisibleRow } from "../../data/tree";
+import { say } from "../../data/statistics";
+import type { VisibleRow } from "../../data/tree";
 import * as view from "../../data/view";
 import { SeverityIcon } from "../../views/icons";
-import { RowFrame, type RowWindow } from "../../views/row_frame";
-import { toggle } from "../../views/rows";
+import type { RowWindow } from "../../views/row_frame";
 import { TimeAxis } from "../../views/time_axis";
-import { TreeRows } from "../../views/tree_rows";
+import { TreeFrame } from "../../views/tree_rows";
 import { HeatPane } from "./heat_pane";
 import type { HeatModel } from "./model";
 import { Overview } from "./overview";
+import { loneIn, type Pair } from "./pair";
 import type { PictureProps } from "./picture_props";
-import { ProfileAxis, ProfilePane } from "./profile_pane";
+import { ProfileAxis, ProfileHead, ProfilePane, useBand } from "./profile_pane";
+import { ScalarsStrip } from "./scalars_strip";
 import { Strip } from "./strip";
+import { nounOf } from "./verdict";
 
 export function Picture(props: PictureProps) {
-  const { model, whole, tree, rows, selected, pinned, hover } = props;
-  const [gutter, setGutter] = useState(0);
+  const { shown, whole, pair, scalars, tree, rows, selected, pinned, hover, width } = props;
+  const { main: model } = shown;
+  const { series } = model.loaded;
   const [rowView, setRowView] = useState<RowWindow | null>(null);
   const kind = model.statistic.rows;
   const sample = hover.value?.sample ?? pinned;
-  const steps = model.loaded.series.steps;
-  const active = rows.findIndex((r) => r.node === selected);
-  const noun = kind === "layers" ? "layer" : "parameter";
+  const noun = nounOf(model.statistic);
+  const title = kind === "layers" ? "Layers" : "Parameters";
+  const band = useBand(props.manifest, shown, sample);
   return (
-    <div class="picture-grid" style={{ "--gutter": `${gutter}px` }}>
+    <div class="picture-grid">
       <div class="corner">
-        <span class="corner-title">{kind === "layers" ? "Layers" : "Parameters"}</span>
+        <span class="corner-title">{title}</span>
         <span class="muted">
-          {plural(tree.rows.length, noun)}, {plural(model.loaded.series.count, "sampled step")}
+          {plural(tree.rows.length, noun)}, {plural(series.count, "sampled step")}
         </span>
       </div>
-      <Overview model={whole} tree={tree} rows={rows} rowView={rowView} extent={props.extent} />
-      <div class="corner end">
-        <span class="corner-title">Depth profile</span>
-        <span class="muted">at step {formatCount(steps[sample] as number)}</span>
-      </div>
+      <Overview model={whole} tree={tree} rows={rows} rowView={rowView} />
+      <ProfileHead shown={shown} pair={pair} band={band} sample={sample} />
 
       <div class="column-heads">
         <span>
-          {view.search.value.trim() ? `${plural(rows.filter((r) => r.node.kind === "leaf").length, noun)} found` : ""}
+          {view.search.value.trim() && `${plural(rows.filter((r) => r.node.kind === "leaf").length, noun)} found`}
         </span>
-        <span class="muted">at step {formatCount(steps[sample] as number)}</span>
+        <span class="muted">at step {formatCount(series.steps[sample] as number)}</span>
       </div>
       <div class="axis-cell" ref={props.attach}>
-        <TimeAxis axis={model.axis} width={props.width} />
+        <TimeAxis axis={model.axis} width={width} />
       </div>
-      <ProfileAxis model={model} />
+      <ProfileAxis model={shown.a} />
 
-      {props.width > 0 && (
-        <RowFrame
-          rows={rows.length}
-          active={active}
-          activeKey={selected?.key ?? null}
-          onGutter={setGutter}
+      {width > 0 && (
+        <TreeFrame
+          label={title}
+          kind={kind}
+          tree={tree}
+          rows={rows}
+          selected={selected}
+          highlight={hover.value?.node ?? null}
+          cells={(row) => <ValueCell model={model} pair={pair} row={row} sample={sample} />}
           onView={(v) => sameView(v, rowView) || setRowView(v)}
         >
           {(window) => (
             <>
-              <TreeRows
-                label={kind === "layers" ? "Layers" : "Parameters"}
-                rows={rows}
-                view={window}
-                selected={selected?.key ?? null}
-                highlight={hover.value?.node ? rows.findIndex((r) => r.node === hover.value?.node) : -1}
-                onSelect={(node) => {
-                  view.layer.value = addressOf(node);
-                }}
-                onToggle={(node, open) => toggle(kind, tree, node.key, open)}
-                cells={(row) => <ValueCell model={model} row={row} sample={sample} />}
-              />
               <HeatPane {...props} view={window} />
-              <ProfilePane model={model} rows={rows} view={window} sample={sample} selected={selected?.key ?? null} />
+              <ProfilePane {...props} band={band} view={window} sample={sample} />
             </>
           )}
-        </RowFrame>
+        </TreeFrame>
       )}
 
-      <Strip {...props} sample={sample} />
+      <Strip {...props} />
+      {scalars && <ScalarsStrip {...props} scalars={scalars} sample={sample} />}
     </div>
   );
 }
 
-function ValueCell({ model, row, sample }: { model: HeatModel; row: VisibleRow; sample: number }) {
+function ValueCell(props: { model: HeatModel; pair: Pair | null; row: VisibleRow; sample: number }) {
+  const { model, pair, row, sample } = props;
   if (row.expanded) return <div role="gridcell" class="tree-value" />;
   const cell = model.cell(row.node, sample);
-  const broken = model.span(row.node).broken;
-  const text = !Number.isNaN(cell.value) ? formatValue(cell.value) : cell.state === NONFINITE ? "NaN" : "–";
+  const { rows, scale } = model.statistic;
+  const lone = pair && loneIn(pair, rows, row.node);
+  const text = !Number.isNaN(cell.value) ? say(scale, cell.value) : cell.state === NONFINITE ? "NaN" : lone ? "" : "–";
   return (
     <div role="gridcell" class={`tree-value${cell.state === FINITE ? "" : " weak"}`}>
-      {broken && (
+      {model.span(row.node).broken && (
         <span title="Not finite on at least one step shown">
           <SeverityIcon severity="critical" />
+        </span>
+      )}
+      {lone && (
+        <span class="lone" title={`Only run ${lone === "A" ? pair?.a : pair?.b} has this`}>
+          only {lone}
         </span>
       )}
       {text}

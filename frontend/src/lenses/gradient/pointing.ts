@@ -23,22 +23,9 @@ export function nextStep(series: Series, sample: number, by: number): number | n
   return series.count > 0 ? (series.steps[next] as number) : null;
 }
 
-export function setRange(model: HeatModel, from: number, to: number): void {
-  const { axis } = model;
-  const left = Math.floor(axis.step(Math.max(0, from)));
-  const right = Math.ceil(axis.step(Math.min(1, to)));
-  if (right > left) view.range.value = [left, Math.max(right, left + 2)];
-}
-
 /** Zoom about a point, or pan, within the steps there are. */
-export function zoomRange(
-  model: HeatModel,
-  extent: readonly [number, number],
-  unit: number,
-  zoom: number,
-  pan: number,
-): void {
-  const { axis } = model;
+export function zoomRange(model: HeatModel, unit: number, zoom: number, pan: number): void {
+  const { axis, extent } = model;
   const [left, right] = [unit - unit * zoom + pan, unit + (1 - unit) * zoom + pan];
   const span = Math.round(axis.step(right) - axis.step(left));
   let from = Math.round(axis.step(left));

@@ -1,54 +1,88 @@
-/** The depth profile beside the heat map, and its value axis. */
-import { useMemo, useRef } from "preact/hooks";
-import { formatCount, formatValue } from "../../base/format";
-import { useCanvas, useSize } from "../../base/hooks";
-import { NONFINITE } from "../../data/series";
-import type { VisibleRow } from "../../data/tree";
-import type { RowWindow } from "../../views/row_frame";
-import { type Theme, theme } from "../../views/theme";
-import { drawProfile, PROFILE_INSET } from "./draw_profile";
+/** The depth profile beside the heat map: what its lines and its band are, its value axis, and the picture. */
+import { useMemo } from "preact/hooks";
+import { formatCount, formatValue, plural } from "../../base/format";
+import { type Band, bandOf, farDecades, hasBand, outside, weightedRows } from "../../data/expected";
+import type { Manifest } from "../../data/manifest";
+import { drawProfile, PROFILE_INSET, type ProfilePicture } from "./draw_profile";
 import type { HeatModel } from "./model";
+import type { Pair } from "./pair";
+import { Panel } from "./panel";
+import type { Shown } from "./shown";
 
-interface ProfileProps {
-  readonly model: HeatModel;
-  readonly rows: readonly VisibleRow[];
-  readonly view: RowWindow;
-  readonly sample: number;
-  readonly selected: string | null;
+/** What theory expects at a sample; null where it says nothing. */
+export function useBand(manifest: Manifest, shown: Shown, sample: number): Band | null {
+  const { series } = shown.a.loaded;
+  const weighted = useMemo(() => weightedRows(manifest), [manifest]);
+  return useMemo(
+    () => (hasBand(series.name) ? bandOf(manifest, weighted, series, sample) : null),
+    [manifest, weighted, series, sample],
+  );
 }
 
-export function ProfilePane(props: ProfileProps) {
-  const box = useRef<HTMLDivElement>(null);
-  const { width } = useSize(box);
-  const { model, rows, view, sample, selected } = props;
-  const canvas = useMemo(
-    () => <ProfileCanvas {...props} width={width} theme={theme.value} />,
-    [model, rows, sample, selected, width, view.scrollTop, view.height, view.rowHeight, theme.value],
-  );
+export function ProfileHead(props: { shown: Shown; pair: Pair | null; band: Band | null; sample: number }) {
+  const { shown, pair, band, sample } = props;
+  const { series } = shown.a.loaded;
+  const out = band && outside(band, series, sample);
+  const beyond = out ? out.low + out.high : 0;
+  const step = formatCount(series.steps[sample] as number);
   return (
-    <div ref={box} class="profile" role="img" data-testid="depth-profile" aria-label={describeProfile(props)}>
-      {canvas}
+    <div class="corner end">
+      <span>
+        <span class="corner-title">Depth profile</span> <span class="muted">at step {step}</span>
+      </span>
+      {out && (
+        <span class="profile-key" data-testid="expected" data-outside={beyond} title={explained(series.name)}>
+          <span class="swatch-box band" />
+          <span class={beyond > 0 ? "warn" : "muted"}>
+            Expected; {beyond > 0 ? `${formatCount(beyond)} of ${formatCount(out.of)} outside` : "all within"}
+          </span>
+        </span>
+      )}
+      {pair && (
+        <span class="profile-key muted">
+          <span class="line first" />
+          <span class="run-name">A {pair.a}</span>
+          <span class="line second" />
+          <span class="run-name">B {pair.b}</span>
+        </span>
+      )}
     </div>
   );
 }
 
-function ProfileCanvas(props: ProfileProps & { width: number; theme: Theme }) {
-  const canvas = useCanvas((element) => drawProfile(element, props));
-  return <canvas ref={canvas} style={{ width: `${props.width}px`, height: `${props.view.height}px` }} />;
+/** The band in words, with where it comes from. */
+function explained(statistic: string): string {
+  const limit = formatCount(10 ** farDecades(statistic));
+  const [what, where] = statistic.startsWith("gradient/")
+    ? ["each gradient at its norm", "last"]
+    : ["the signal at its size", "first"];
+  return `Weights that keep the variance pass on ${what} (Glorot & Bengio 2010, He et al. 2015): within a factor of 10 of the ${where} third of the layers with weights, widening to ${limit} at the far end, where Diagnosis speaks up. PyTorch's default for Linear and ReLU loses a factor of 2.4 per layer`;
 }
 
-function describeProfile({ model, rows, sample }: ProfileProps): string {
-  const step = formatCount(model.loaded.series.steps[sample] ?? 0);
-  const shown = rows.filter((r) => !r.expanded);
-  const cells = shown.map((r) => model.cell(r.node, sample));
-  const finite = cells.filter((c) => !Number.isNaN(c.value));
-  const broken = cells.filter((c) => c.state === NONFINITE).length;
+export function ProfilePane(props: ProfilePicture) {
+  const { shown, band, rows, view, sample, selected } = props;
+  return (
+    <Panel
+      class="profile"
+      testid="depth-profile"
+      label={describeProfile(props)}
+      height={view.height}
+      draw={(context, theme, width) => drawProfile(props, context, theme, width)}
+      of={[shown, band, rows, sample, selected, view.scrollTop, view.rowHeight]}
+    />
+  );
+}
+
+function describeProfile({ shown: { a }, band, rows, sample }: ProfilePicture): string {
+  const { series } = a.loaded;
+  const drawn = rows.filter((r) => !r.expanded).map((r) => a.cell(r.node, sample).value);
+  const finite = drawn.filter((value) => !Number.isNaN(value));
   const [first, last] = [finite[0], finite[finite.length - 1]];
-  const ends =
-    first && last ? `, ${formatValue(first.value)} in the first row, ${formatValue(last.value)} in the last` : "";
-  return `Depth profile of ${model.statistic.label} at step ${step}: ${formatCount(shown.length)} rows${ends}${
-    broken > 0 ? `, ${formatCount(broken)} not finite` : ""
-  }`;
+  const out = band && outside(band, series, sample);
+  const ends = last !== undefined && `, ${formatValue(first as number)} in the first, ${formatValue(last)} in the last`;
+  const beyond = out && `, ${formatCount(out.low)} below and ${formatCount(out.high)} above what theory expects`;
+  const step = formatCount(series.steps[sample] ?? 0);
+  return `Depth profile of ${a.statistic.label} at step ${step}: ${plural(drawn.length, "row")}${ends || ""}${beyond || ""}`;
 }
 
 export function ProfileAxis({ model }: { model: HeatModel }) {

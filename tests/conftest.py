@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,9 @@ from tests.e2e.browser import FLAGS, installed
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # each worker has a core; read when torch is imported
 
 
 @pytest.fixture(scope="session")

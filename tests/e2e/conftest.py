@@ -11,9 +11,10 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, Request
+from playwright.sync_api import Browser, Error, Page, Request
 from torch import nn
 
 from torchvitals.demo import NETWORKS, train
@@ -84,6 +85,10 @@ def tensorboard(request: pytest.FixtureRequest, demo: Demo) -> Iterator[TensorBo
     server.stop()
 
 
+on_one_ingester = pytest.mark.parametrize("tensorboard", ["true"], indirect=True, ids=["rust"])
+"""For what does not depend on how TensorBoard came by the numbers."""
+
+
 @pytest.fixture
 def complaints() -> list[str]:
     """What the browser complained about. A test that provokes a complaint takes it out again."""
@@ -124,6 +129,20 @@ def watch(page: Page, complaints: list[str]) -> None:
     page.on(
         "response", lambda r: complaints.append(f"{r.status}: {r.url}") if r.status >= 400 and ours(r.url) else None
     )
+    page.on("request", lambda r: complaints.append(f"leaves the server: {r.url}") if foreign(r) else None)
+
+
+def foreign(request: Request) -> bool:
+    """Whether our page asks any but the server it came from."""
+    if request.is_navigation_request():
+        return False
+    try:
+        page = request.frame.url
+    except Error:  # of a worker
+        return False
+    own = urlsplit(page)
+    asked = urlsplit(request.url)
+    return ours(page) and asked.scheme not in ("data", "blob") and asked.netloc != own.netloc
 
 
 def lost(request: Request) -> bool:

@@ -23,6 +23,11 @@ PICTURES = {
     "diagnosis": {"run": "killed", "lens": "diagnosis"},
     "gradient-flow": {"run": "vanishing", "lens": "gradient", "stat": "gradient/rms", "step": "200"},
     "dead-units": {"run": "killed", "lens": "dead", "layer": "5"},
+    "distributions": {"run": "vanishing", "lens": "distributions", "by": "depth"},
+    "structure": {"run": "killed", "lens": "structure", "layer": "5"},
+    "compare": {"run": "killed", "vs": "healthy", "lens": "gradient", "stat": "gradient/rms"},
+    "compare-diagnosis": {"run": "killed", "vs": "healthy", "lens": "diagnosis"},
+    "inspector": {"run": "killed", "lens": "gradient", "layer": "5", "step": "150", "inspector": "1"},
 }
 
 
@@ -55,7 +60,7 @@ def take(browser: Browser, url: str, state: dict[str, str], theme: str, file: Pa
     page.goto(url + "#torchvitals" + "".join(f"&p.torchvitals.{key}={value}" for key, value in state.items()))
     frame = page.wait_for_selector("iframe[src*='name=torchvitals']", state="attached").content_frame()
     assert frame is not None
-    frame.wait_for_selector("[data-testid=finding], [data-testid=heatmap], [data-testid=unit-map]")
+    frame.wait_for_function("document.querySelector('.lens') && !document.querySelector('.waiting')")
     if theme == "dark":
         page.evaluate("document.body.classList.add('dark-mode')")
     page.wait_for_timeout(1500)  # pictures are drawn after their data came

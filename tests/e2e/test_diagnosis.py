@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import pytest
 from playwright.sync_api import Frame, Page, Route, expect
 
-from tests.e2e.conftest import STEPS, TensorBoard
+from tests.e2e.conftest import STEPS, TensorBoard, on_one_ingester
 from tests.e2e.test_page import open_page
 from torchvitals_tb import load_run
 from torchvitals_tb.diagnosis import examine
@@ -89,6 +89,7 @@ def shown_checks(found: Diagnosis) -> list[Check]:
     return [check for check in found.checks if check.outcome != "not checked"]
 
 
+@on_one_ingester
 def test_verdict_findings_and_checks(page, tensorboard):
     answer(page, MADE_UP)
     frame = open_page(page, tensorboard.url, run="killed")
@@ -118,6 +119,7 @@ def test_verdict_findings_and_checks(page, tensorboard):
     expect(frame.locator("[data-testid=check-note]")).to_contain_text("2 broken records of units left out")
 
 
+@on_one_ingester
 def test_evidence_is_drawn_said_and_listed(page, tensorboard):
     answer(page, MADE_UP)
     frame = open_page(page, tensorboard.url, run="killed")
@@ -132,6 +134,7 @@ def test_evidence_is_drawn_said_and_listed(page, tensorboard):
     assert table.locator("thead th").all_inner_texts() == ["Parameter", "Expected", "0", "30", "60"]
 
 
+@on_one_ingester
 def test_show_me_opens_the_picture(page, tensorboard):
     answer(page, MADE_UP)
     frame = open_page(page, tensorboard.url, run="killed", table="1")
@@ -153,11 +156,12 @@ def test_show_me_opens_the_picture(page, tensorboard):
     effect.locator("[data-testid=show-me]").click()
     expect(frame.locator("[data-testid=dead-row][aria-selected=true]")).to_have_attribute("data-layer", "3")
     assert state(page) | {"step": ""} == {
-        "run": "killed", "lens": "dead", "stat": "parameter/update_ratio", "layer": "3", "step": "",
+        "run": "killed", "lens": "dead", "stat": "parameter/update_ratio", "units": "dead", "layer": "3", "step": "",
         "finding": "update-too-large:8>dead-units:3",
     }  # fmt: skip
 
 
+@on_one_ingester
 def test_layers_are_selected_by_a_click(page, tensorboard):
     answer(page, replace(MADE_UP, findings=(DEAD,)))
     frame = open_page(page, tensorboard.url, run="killed")
@@ -168,6 +172,7 @@ def test_layers_are_selected_by_a_click(page, tensorboard):
     expect(frame.locator("[data-testid=dead-row][aria-selected=true]")).to_have_attribute("data-layer", "5")
 
 
+@on_one_ingester
 def test_by_keys_alone(page, tensorboard):
     answer(page, MADE_UP)
     frame = open_page(page, tensorboard.url, run="killed", lens="gradient")
@@ -219,12 +224,21 @@ def test_a_newer_diagnosis_replaces_the_old_one_where_it_stands(page, serve, tmp
         shutil.copy(file, tmp_path / "logs" / "live" / (file.name + ".later"))
     expect(item(frame, "update-too-large").first).to_contain_text("2.5 times", timeout=30_000)
     expect(frame.locator("[data-mark='same element']")).to_have_attribute("data-code", "update-too-large")
+    # The worse one that came stands last, where it moves nothing, until it is asked to its place.
+    codes = "all => all.map(e => e.dataset.code)"
+    found = frame.locator("[data-testid=finding]")
+    assert found.evaluate_all(codes) == ["update-too-large", "dead-units", "non-finite"]
+    expect(frame.locator("[data-testid=fresh-findings]")).to_contain_text("1 new finding")
     expect(toggle).to_have_attribute("aria-expanded", "false")
     expect(item(frame, "dead-units").first.locator(".finding-toggle")).to_have_attribute("aria-expanded", "true")
     expect(frame.locator("[data-testid=finding-layer][aria-pressed=true]").first).to_be_visible()
     assert gone == []
+    frame.click("[data-testid=fresh-findings]")
+    expect(found.first).to_have_attribute("data-code", "non-finite")
+    expect(frame.locator("[data-testid=fresh-findings]")).to_have_count(0)
 
 
+@on_one_ingester
 def test_a_failure_is_said_and_can_be_tried_again(page, tensorboard, complaints):
     def fail(route: Route) -> None:
         route.fulfill(status=500, body=json.dumps({"error": "a rule <b>failed</b>"}), content_type="application/json")
@@ -241,6 +255,7 @@ def test_a_failure_is_said_and_can_be_tried_again(page, tensorboard, complaints)
     complaints[:] = [c for c in complaints if not re.search("500", c)]
 
 
+@on_one_ingester
 def test_waiting_for_a_long_diagnosis(page, tensorboard):
     held: list[Route] = []
     page.route(ROUTE, lambda route: held.append(route))
@@ -254,6 +269,7 @@ def test_waiting_for_a_long_diagnosis(page, tensorboard):
     assert len(held) == 1
 
 
+@on_one_ingester
 def test_a_run_without_samples(page, tensorboard):
     answer(page, Diagnosis("killed", (), (Check("non-finite", "Is it?", "not checked", "no step is recorded"),)))
     frame = open_page(page, tensorboard.url, run="killed")
@@ -275,6 +291,7 @@ def many() -> Diagnosis:
     return replace(MADE_UP, findings=findings)
 
 
+@on_one_ingester
 def test_fifty_findings_with_long_names_and_html(page, tensorboard):
     answer(page, many())
     frame = open_page(page, tensorboard.url, run="killed")
@@ -322,6 +339,7 @@ CONTRAST = """() => {
 }"""  # noqa: E501
 
 
+@on_one_ingester
 @pytest.mark.parametrize("found", [MADE_UP, replace(MADE_UP, findings=())], ids=["found", "well"])
 def test_text_has_contrast_in_both_themes(page, tensorboard, found):
     answer(page, found)
@@ -333,11 +351,13 @@ def test_text_has_contrast_in_both_themes(page, tensorboard, found):
     assert frame.evaluate(CONTRAST) == []
 
 
+@on_one_ingester
 def test_the_diagnosis_as_a_file(page, tensorboard):
     answer(page, MADE_UP)
     frame = open_page(page, tensorboard.url, run="killed")
     with page.expect_download() as download:
-        frame.locator("button", has_text="JSON").click()
+        frame.locator("[data-testid=export-menu] summary").click()
+        frame.locator("[data-testid=export-menu] button", has_text="JSON").click()
     assert download.value.suggested_filename == "torchvitals-killed-diagnosis.json"
     read = Diagnosis.from_json(download.value.path().read_text())
     assert read.to_dict() == MADE_UP.to_dict()

@@ -11,7 +11,7 @@ import torch
 from playwright.sync_api import Frame, Page, expect
 from torch import nn
 
-from tests.e2e.conftest import STEPS
+from tests.e2e.conftest import STEPS, on_one_ingester
 from tests.synthetic import EventFile
 from torchvitals.demo import digits
 from torchvitals_tb import load_run
@@ -38,6 +38,7 @@ def shown(frame: Frame, layer: str, step: int) -> float:
     return float(text.replace("\N{MINUS SIGN}", "-"))
 
 
+@on_one_ingester
 def test_the_tab_is_active(page, tensorboard):
     frame = open_page(page, tensorboard.url)
     frame.wait_for_selector("[data-testid=diagnosis-verdict]")
@@ -70,6 +71,7 @@ def test_gradient_flow_has_a_row_per_layer_and_the_recorded_values(page, tensorb
     assert "25" in label
 
 
+@on_one_ingester
 def test_another_statistic_by_the_chooser(page, tensorboard, demo):
     run = load_run(demo.logdir / "healthy")
     frame = open_page(page, tensorboard.url, run="healthy", lens="gradient", table="1", steps="0:6")
@@ -107,6 +109,7 @@ def test_dead_units_are_those_a_forward_pass_finds(page, tensorboard, demo):
         page.goto("about:blank")
 
 
+@on_one_ingester
 def test_state_survives_a_reload(page, tensorboard):
     frame = open_page(page, tensorboard.url, run="healthy", lens="gradient")
     frame.wait_for_selector("[data-testid=heatmap]")
@@ -122,6 +125,7 @@ def test_state_survives_a_reload(page, tensorboard):
     expect(frame.locator("[data-testid=stat-select]")).to_have_value("activation/std")
 
 
+@on_one_ingester
 def test_bad_keys_in_a_link_are_harmless(page, tensorboard, complaints):
     frame = open_page(
         page, tensorboard.url, run="healthy", lens="nonsense", stat="<b>", layer="none", step="x", steps="9"
@@ -133,6 +137,7 @@ def test_bad_keys_in_a_link_are_harmless(page, tensorboard, complaints):
     forgive_not_found(complaints)
 
 
+@on_one_ingester
 def test_dark_follows_tensorboard(page, tensorboard):
     frame = open_page(page, tensorboard.url, run="healthy", lens="gradient")
     frame.wait_for_selector("[data-testid=heatmap]")
@@ -164,6 +169,7 @@ def test_without_data_the_page_says_what_to_do(page, serve, tmp_path):
     expect(page.locator("[data-testid=empty-state]")).to_contain_text("attach_hooks(model, writer)")
 
 
+@on_one_ingester
 def test_an_unknown_run_is_said(page, tensorboard, complaints):
     frame = open_page(page, tensorboard.url, run="heathly")
     frame.wait_for_selector("[data-testid=error-banner]")
@@ -188,6 +194,7 @@ def test_names_are_text(page, serve, tmp_path):
     assert frame.locator("img, b").count() == 0
 
 
+@on_one_ingester
 def test_keyboard(page, tensorboard):
     frame = open_page(page, tensorboard.url, run="vanishing", lens="gradient", step="10")
     frame.wait_for_selector("[data-testid=heatmap]")

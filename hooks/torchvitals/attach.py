@@ -285,12 +285,12 @@ class Vitals:
         self._parameters.arm(wrapped(model), histograms=histograms)
         self._capture.arm(wrapped(model), histograms=histograms, edges=heavy and finds_edges(recorder.samples))
         self._boundary.forget()
-        process.run_eagerly(self, True)
+        process.armed(self, True)
         self._seconds += time.perf_counter() - start
 
     def _disarm(self, iterated: Any = None) -> None:
         self._capture.disarm(iterated)
-        process.run_eagerly(self, False)
+        process.armed(self, False)
         process.forget_call(self)
 
     def _after_exception(self, iterated: Any) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torchvitals import statistics
 from torchvitals.checkpoint import Regions
 from torchvitals.dataflow import Graph, Origins, Rows
-from torchvitals.functional import Functions, activation_called, caller, limits_called
+from torchvitals.functional import Functions, activation_called, caller, is_activation, limits_called
 from torchvitals.hooks import AfterBackward, Enter, Gradient, Scope, frame_of_call, made_of
 from torchvitals.parameters import Parameters
 from torchvitals.process import is_capturing, is_running
@@ -76,7 +76,7 @@ class Capture:
         self._edges_wanted = False
         self._grew = False  # rows were added in a step whose edges were not wanted
         self._wiring = Wiring(self, fail)
-        self._stage = Stage(self._not_reduced)
+        self._stage = Stage(pool(torch.device("cpu")), self._not_reduced)
         self._scopes: list[_Call] = []
         self._recording = False
         self._recomputing = False
@@ -208,7 +208,7 @@ class Capture:
     def leave(self, scope: Scope, output: Any, hooks: Any) -> None:
         if not self._scopes or threading.get_ident() != self._thread:
             return
-        if not any(call.scope is scope for call in self._scopes):
+        if self._scopes[-1].scope is not scope and not any(call.scope is scope for call in self._scopes):
             return
         fed_by: Rows = ()
         while self._scopes:
@@ -353,7 +353,8 @@ class Capture:
     # One function -----------------------------------------------------------------------------------------------------
 
     def _function_called(self, function: Any, args: Any, kwargs: Any, output: Any) -> None:
-        self.guarded("functions", self._after_function, function, args, kwargs, output)
+        if not self._hidden or is_activation(function):  # else part of a module, whose output comes from the module
+            self.guarded("functions", self._after_function, function, args, kwargs, output)
 
     def _after_function(self, function: Any, args: Any, kwargs: Any, output: Any) -> None:
         """Names an activation called as a function, and carries on where tensors come from."""
@@ -364,7 +365,7 @@ class Capture:
             if name is not None and not self._hidden:
                 self._record_again(output, lambda row: row.layer.kind == "function" and row.layer.type == name)
             return
-        if self._hidden:  # part of a module, whose output comes from the module
+        if self._hidden:
             if name is not None and self._scopes and isinstance(output, Tensor):
                 self._scopes[-1].scope.inner = (weakref.ref(output), name)
             return
@@ -432,13 +433,16 @@ class Capture:
 
 def _transformed() -> bool:
     """Whether the forward is being traced or transformed rather than run for training."""
-    if torch._C._is_tracing() or torch._C._functorch.maybe_current_level() is not None:
-        return True
-    return any(torch._C._get_dispatch_mode(key) is not None for key in _TRACING)
+    return (
+        torch._C._is_tracing()
+        or torch._C._functorch.maybe_current_level() is not None
+        or torch._C._get_dispatch_mode(_KEYS.FAKE) is not None
+        or torch._C._get_dispatch_mode(_KEYS.PROXY) is not None
+        or torch._C._get_dispatch_mode(_KEYS.FUNCTIONAL) is not None
+    )
 
 
 _KEYS: Final = torch._C._TorchDispatchModeKey
-_TRACING: Final = (_KEYS.FAKE, _KEYS.PROXY, _KEYS.FUNCTIONAL)
 
 
 def _exception() -> int | None:

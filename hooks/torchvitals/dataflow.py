@@ -37,6 +37,9 @@ class Origins:
 
     def of(self, value: Any) -> Rows:
         """Rows behind all tensors in a value; of many the latest."""
+        if type(value) is tuple and len(value) == 1 and type(value[0]) is Tensor:  # as most modules are called
+            entry = self._of.get(id(value[0]))
+            return entry[1] if entry is not None and entry[0] is not None and entry[0]() is value[0] else ()
         rows: set[int] = set()
         for x in tensors(value, depth=3):
             entry = self._of.get(id(x))

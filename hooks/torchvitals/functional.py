@@ -37,6 +37,11 @@ def _functions() -> dict[Any, str]:
 _FUNCTIONS: Final = _functions()
 
 
+def is_activation(function: Any) -> bool:
+    """Whether a function is one, or may be."""
+    return function in _FUNCTIONS
+
+
 def activation_called(function: Any, args: Any, kwargs: Any) -> str | None:
     """The key in ``ACTIVATIONS`` of a function that was called, or ``None``. A clamp is one when it is a ReLU."""
     name = _FUNCTIONS.get(function)

@@ -30,6 +30,9 @@ class Scope:
     """What is known of one module while armed. Decided once, so that the hooks have nothing left to ask."""
 
     __slots__ = (
+        "_enter",
+        "_exit",
+        "_used",
         "called",
         "calls_no_modules",
         "capture",
@@ -75,6 +78,9 @@ class Scope:
         self.made_of = made_of(module)
         self.handles: tuple[Any, ...] = ()
         """Of the forward pre-hook and the forward hook."""
+        self._used: tuple[Any, ...] = ()
+        """The same once they were put in, also while they are out."""
+        self._enter, self._exit = Enter(self), Exit(self)
         self.known_by = known_by(module)
         self.selected = capture.selection(self.title)
         # These run as one fused kernel where nothing needs a gradient, unless a function mode is on.
@@ -93,9 +99,17 @@ class Scope:
         Raises:
             Exception: it takes none; a scripted module does not.
         """
-        before = module.register_forward_pre_hook(Enter(self))
+        if self._used and self._used[0].hooks_dict_ref() is module._forward_pre_hooks:
+            # To put back what was there costs a tenth of registering it anew.
+            before, after = self._used
+            module._forward_pre_hooks[before.id] = self._enter
+            module._forward_hooks[after.id] = self._exit
+            module._forward_hooks_always_called[after.id] = True
+            self.handles = self._used
+            return
+        before = module.register_forward_pre_hook(self._enter)
         self.handles = (before,)
-        self.handles = (before, module.register_forward_hook(Exit(self), always_call=True))
+        self.handles = self._used = (before, module.register_forward_hook(self._exit, always_call=True))
 
     def begin(self, module: nn.Module) -> None:
         """A new step: forgets the one before."""

@@ -18,11 +18,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from torchvitals.scratch import Scratch
+from torchvitals.scratch import Scratch, spread
 from torchvitals.sums import (
     ABS_MAX,
     BINS,
     COLUMNS,
+    HISTOGRAM_SAMPLE,
     LARGEST,
     NONFINITE,
     SATURATED,
@@ -37,8 +38,10 @@ from torchvitals.sums import (
 
 _VANISHES: Final = 1e-31  # mean square below which float32 squares that underflowed may have counted
 _CANCELS: Final = 64.0  # mean^2 / variance above which a one-pass variance in float32 loses digits
+_LOOK: Final = 16  # values that are looked at to guess what the others are like
 _BYTE: Final = 255  # as many flags as a byte can count
 _TINY: Final = float(np.finfo(np.float32).tiny)
+_tiny: Final = torch.tensor(_TINY)
 _FOLD: Final = 512  # bytes added side by side; NumPy adds short rows slowly
 
 Array = NDArray[Any]
@@ -48,7 +51,10 @@ def add_values(row: Any, pieces: Iterable[Tensor], scratch: Scratch, *, zeros: b
     """Adds flat float32 or float64 pieces of one tensor to its row; see `torchvitals.statistics.add_values`."""
     for piece in pieces:
         values = piece.numpy()
-        low, high = _extremes(piece, scratch)
+        if not zeros or 0 in values[:_LOOK].tolist():
+            low, high = _extremes(piece, scratch)
+        else:  # mostly there is no zero at all
+            low, high = _extremes(torch.abs(piece, out=scratch.like(piece)), scratch)
         _add_moments(row, piece, values, low, high, None, scratch)
         if zeros and not (low > 0 or high < 0):
             row[ZEROS] += values.size - int(np.count_nonzero(_nonzero(values, scratch)))
@@ -71,19 +77,19 @@ def add_activation(
     for piece, of_units in pieces:
         flat = piece.view(-1)
         values = flat.numpy()
-        low, high = _extremes(flat, scratch)
+        # Where some are seen to be negative, magnitudes are needed anyway, and their extremes tell more.
+        signed = units is not None and limits == (None, None) and min(values[:_LOOK].tolist()) < 0
+        magnitudes = torch.abs(piece, out=scratch.like(piece)) if signed else piece
+        low, high = _extremes(magnitudes, scratch)
         if units is None:
             total = _sum(flat, scratch)
             row[ZEROS] += values.size - int(np.count_nonzero(_nonzero(values, scratch)))
         else:
+            if not (signed or low >= 0):
+                magnitudes, signed = torch.abs(piece, out=scratch.like(piece)), True
             # A sum of large numbers may be too large for float32.
-            wide = None if low > -SUM_SAFE and high < SUM_SAFE else torch.float64
-            if low >= 0:
-                magnitude = _per_unit(piece, wide)
-                total = float(np.add.reduce(magnitude, dtype=np.float64))
-            else:
-                magnitude = _per_unit(torch.abs(piece, out=scratch.like(piece)), wide)
-                total = _sum(flat, scratch)
+            magnitude = _per_unit(magnitudes, None if low > -SUM_SAFE and high < SUM_SAFE else torch.float64)
+            total = _sum(flat, scratch) if signed else float(np.add.reduce(magnitude, dtype=np.float64))
             units.magnitude[of_units] += magnitude
             each = values.size // piece.shape[1]
             if low > 0 or high < 0:
@@ -139,47 +145,68 @@ def count_subnormal(sample: Array, tiny: float) -> int:
 # Many small tensors at once -----------------------------------------------------------------------------------------
 
 
-def segment_sums(values: Array, starts: Array) -> Array:
-    """Rows of many tensors that lie one behind the other: one pass for all of them.
+def sums_of_rows(x_RN: Tensor, scratch: Scratch) -> Array:
+    """The rows of many tensors of one size: a few operations for all of them.
 
-    A tensor of a few hundred values costs less to reduce than to ask for, so this makes a model of thousands of small
-    parameters several times cheaper. float64 throughout needs no care for extreme float32 values.
+    A tensor of some thousand values costs less to reduce than to ask for, so this makes small layers several times
+    cheaper. Extreme values are reduced once more, in float64.
 
     Args:
-        values: float32 [N].
-        starts: where each tensor begins, ascending; none is empty.
+        x_RN: float32, contiguous, a tensor a row.
+        scratch: buffers of the host.
 
     Returns:
-        float64 [tensors, K].
+        float64 [R, K].
     """
-    sums = np.zeros((len(starts), COLUMNS))
+    rows, n = x_RN.shape
+    sums = np.zeros((rows, COLUMNS))
+    magnitude = torch.abs(x_RN, out=scratch.like(x_RN))
+    sums[:, ABS_MAX] = magnitude.amax(1).numpy()
+    if not float(magnitude.amin()) >= _TINY:  # also where there is NaN
+        sums[:, SUBNORMAL] = torch.lt(magnitude, _tiny, out=magnitude).sum(1).numpy()
+        sums[:, ZEROS] = n - scratch.nonzero(x_RN).sum(1).numpy()
+        sums[:, SUBNORMAL] -= sums[:, ZEROS]
+    sums[:, SUM] = x_RN.sum(1).numpy()
+    sums[:, SUMSQ] = torch.linalg.vecdot(x_RN, x_RN).numpy()
     with np.errstate(all="ignore"):
-        wide = values.astype(np.float64)
-        sums[:, SUM] = np.add.reduceat(wide, starts)
-        np.abs(wide, out=wide)
-        sums[:, ABS_MAX] = np.maximum.reduceat(wide, starts)
-        small = wide < _TINY
-        if small.any():
-            zero = wide == 0
-            sums[:, ZEROS] = np.add.reduceat(zero, starts, dtype=np.float64)
-            sums[:, SUBNORMAL] = np.add.reduceat(small, starts, dtype=np.float64) - sums[:, ZEROS]
-        if not np.isfinite(sums[:, ABS_MAX]).all():
-            sums[:, NONFINITE] = np.add.reduceat(~np.isfinite(wide), starts, dtype=np.float64)
-        sums[:, SUMSQ] = np.add.reduceat(np.square(wide, out=wide), starts)
+        means = sums[:, SUM] * sums[:, SUM] * ((1 + 1 / _CANCELS) / n)
+        extreme = _are_extreme(sums[:, SUMSQ], n) | ~(means <= sums[:, SUMSQ])
+        careful = np.flatnonzero(extreme & (sums[:, ABS_MAX] != 0))
+        if careful.size:
+            wide = x_RN.numpy()[careful].astype(np.float64)
+            sums[careful, NONFINITE] = n - np.count_nonzero(np.isfinite(wide), axis=1)
+            sums[careful, SUM], sums[careful, SUMSQ] = wide.sum(1), np.square(wide).sum(1)
     return sums
 
 
-def segment_bins(values: Array, starts: Array) -> list[tuple[Array, Array]]:
-    """Sparse counts of the same tensors, every value counted: bins in use and how often."""
+def squares_of_rows(x_RN: Tensor) -> Array:
+    """Their sums of squares alone: float64 [R]."""
+    squares: Array = torch.linalg.vecdot(x_RN, x_RN).numpy().astype(np.float64)
+    with np.errstate(all="ignore"):
+        careful = np.flatnonzero(_are_extreme(squares, x_RN.shape[1]))
+        if careful.size:
+            squares[careful] = np.square(x_RN.numpy()[careful].astype(np.float64)).sum(1)
+    return squares
+
+
+def _are_extreme(squares: Array, n: int) -> Array:
+    """Whether sums of n squares are no numbers, or of numbers whose squares are too large or too small for float32."""
+    extreme: Array = ~((squares > n * _VANISHES) & (squares < math.inf))
+    return extreme
+
+
+def bins_of_rows(x_RN: Tensor) -> list[tuple[Array, Array]]:
+    """Sparse counts of the same tensors, or of a sample of long ones: bins in use and how often."""
     out: list[tuple[Array, Array]] = []
+    values = x_RN.numpy()
+    if values.shape[1] > HISTOGRAM_SAMPLE:
+        values = values.take(spread(values.shape[1], HISTOGRAM_SAMPLE), axis=1)
     bins = values.view(np.uint32) >> 22
-    stops = [*starts[1:], len(values)]
-    for first in range(0, len(starts), 64):
-        span = slice(starts[first], stops[min(first + 64, len(starts)) - 1])
-        lengths = np.diff([*starts[first : first + 64], span.stop])
-        number = len(lengths)
-        keys = bins[span] + np.repeat(np.arange(number, dtype=np.uint32) * BINS, lengths)
-        counts = np.bincount(keys, minlength=number * BINS)
+    for first in range(0, len(bins), 64):
+        part = bins[first : first + 64]
+        number = len(part)
+        part += np.arange(number, dtype=np.uint32)[:, None] * BINS
+        counts = np.bincount(part.ravel(), minlength=number * BINS)
         used = np.flatnonzero(counts)
         edges = np.searchsorted(used, np.arange(number + 1) * BINS).tolist()
         indices, numbers = used % BINS, counts[used]
@@ -190,10 +217,10 @@ def segment_bins(values: Array, starts: Array) -> list[tuple[Array, Array]]:
 # One piece ----------------------------------------------------------------------------------------------------------
 
 
-def _extremes(flat: Tensor, scratch: Scratch) -> tuple[float, float]:
+def _extremes(x: Tensor, scratch: Scratch) -> tuple[float, float]:
     """Smallest and largest value; NaN where one is."""
-    (low, high, *_), numbers = scratch.cells(flat.dtype)
-    torch.aminmax(flat, out=(low, high))
+    (low, high, *_), numbers = scratch.cells(x.dtype)
+    torch.aminmax(x, out=(low, high))
     return float(numbers[0]), float(numbers[1])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -16,6 +17,15 @@ _MOST_SPREADS: Final = 64
 _MOST_VIEWS: Final = 4096
 
 
+@lru_cache(_MOST_SPREADS)
+def spread(total: int, wanted: int) -> NDArray[np.int64]:
+    """Positions of about ``wanted`` elements, evenly spread over a larger number."""
+    number = wanted - 3  # a prime for the sizes in use
+    while total % number == 0:
+        number -= 2
+    return np.arange(number) * total // number
+
+
 class Scratch:
     """Reusable buffers of one device: reductions write into them instead of allocating."""
 
@@ -27,7 +37,7 @@ class Scratch:
         self._views: dict[tuple[torch.dtype, int, torch.Size], Tensor] = {}
         self._zero: dict[torch.dtype, Tensor] = {}
         self._cells: dict[torch.dtype, tuple[Tensor, tuple[Tensor, ...], NDArray[Any]]] = {}
-        self._spread: dict[tuple[int, int], tuple[Tensor, NDArray[Any]]] = {}
+        self._spread: dict[tuple[int, int], Tensor] = {}
         self._flags = np.empty(0, dtype=bool)
 
     def like(self, x: Tensor, slot: int = 0, dtype: torch.dtype | None = None) -> Tensor:
@@ -68,17 +78,13 @@ class Scratch:
             self._flags = np.empty(max(CHUNK, number), dtype=bool)
         return self._flags[:number]
 
-    def spread(self, total: int, wanted: int) -> tuple[Tensor, NDArray[Any]]:
-        """Positions of about ``wanted`` elements, evenly spread over a larger number; on the host also for NumPy."""
+    def spread(self, total: int, wanted: int) -> Tensor:
+        """The positions of `spread`, on the device."""
         if (total, wanted) not in self._spread:
-            number = wanted - 3  # a prime for the sizes in use
-            while total % number == 0:
-                number -= 2
             if len(self._spread) >= _MOST_SPREADS:  # batches of every size
                 self._spread.clear()
             with torch.inference_mode(False):
-                positions = torch.arange(number, device=self.device) * total // number
-            self._spread[total, wanted] = positions, positions.numpy() if self.host else np.empty(0)
+                self._spread[total, wanted] = torch.from_numpy(spread(total, wanted)).to(self.device)
         return self._spread[total, wanted]
 
     def zeros(self, *shape: int) -> Tensor:

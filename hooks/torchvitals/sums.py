@@ -20,6 +20,10 @@ SUM, SUMSQ, ZEROS, NONFINITE, SATURATED, SUBNORMAL, ABS_MAX, SPREAD, COMPARED, C
 bounded activation; share of subnormal values times elements; largest magnitude; half the squared differences between
 pairs of examples, and how many elements were compared for it."""
 BINS: Final = 1024
+HISTOGRAM_SAMPLE: Final = 1 << 12
+"""Elements a histogram, and the share of subnormal values, is counted from; a tensor with no more is counted whole.
+With k bins in use the total variation to the histogram of all elements is about sqrt(k / (2 pi n)): 3.5 % for the usual
+30 bins, 6 % for 100. The standard error of a share is at most 0.008."""
 
 LARGEST: Final = 1e300  # what a finite sum of squares becomes that float64 cannot hold; a record holds float32 anyway
 SUM_SAFE: Final = 1e30  # largest magnitude of which a piece can be summed in float32
@@ -49,8 +53,11 @@ def empty_units(scratch: Scratch, units: int) -> UnitSums:
     return UnitSums(scratch.zeros(units), scratch.zeros(units))
 
 
+WORKABLE: Final = frozenset((torch.float32, torch.float64))
+
+
 def workable(piece: Tensor, scratch: Scratch) -> Tensor:
     """float32 or float64: narrower formats are slow to reduce and overflow in their own type."""
-    if piece.dtype in (torch.float32, torch.float64):
+    if piece.dtype in WORKABLE:
         return piece
     return scratch.like(piece, slot=1, dtype=torch.float32).copy_(piece)

@@ -581,10 +581,10 @@ def test_a_sparse_output_and_the_layers_beside_it(keep, tmp_path):
 def test_what_cannot_be_reduced_costs_its_own_layer_only(tmp_path, monkeypatch, caplog):
     real = stage._add_units
 
-    def fails(goals, values, shape, axis):
+    def fails(goals, values, shape, axis, scratch):
         if shape[axis] == 6:
             raise ArithmeticError("broken here")
-        real(goals, values, shape, axis)
+        real(goals, values, shape, axis, scratch)
 
     monkeypatch.setattr(stage, "_add_units", fails)
     model = nn.Sequential(nn.Linear(4, 6), nn.Linear(6, 5), nn.Linear(5, 3))

@@ -105,10 +105,10 @@ def _versions(options: Options) -> tuple[dict[str, str], dict[str, str]]:
 def _python(options: Options, name: str, arguments: list[str], patience: float) -> subprocess.CompletedProcess[str]:
     contestant = CONTESTANTS[name]
     python = sys.executable if contestant.module is None else options.peers_python
-    path = f"{Path(python).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    path = f"{Path(python).absolute().parent}{os.pathsep}{os.environ.get('PATH', '')}"
     environment = os.environ | {"PATH": path, "OMP_NUM_THREADS": str(options.threads)} | contestant.environment
     return subprocess.run(
-        [python, *arguments],
+        [str(Path(python).absolute()), *arguments],
         env=environment,
         capture_output=True,
         text=True,

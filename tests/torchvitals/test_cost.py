@@ -195,6 +195,40 @@ def test_scratch_is_bounded_whatever_the_tensor(tmp_path):
     assert held <= 4 * CHUNK * 4
 
 
+def test_the_collector_rests_while_any_model_is_armed_and_is_then_as_it_was(tmp_path):
+    def model_and_step():
+        model = nn.Linear(4, 2)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+
+        def step():
+            model(torch.randn(3, 4)).sum().backward()
+            optimizer.step()
+
+        return model, step
+
+    usual = gc.get_threshold()
+    try:
+        (a, step_a), (b, step_b) = model_and_step(), model_and_step()
+        with attach_hooks(a, tmp_path / "a", every=2), attach_hooks(b, tmp_path / "b", every=3):
+            resting = []
+            for _ in range(6):
+                resting.append(gc.get_threshold()[0] > usual[0])
+                step_a()
+                step_b()
+            assert resting == [True, False, True, True, True, False]
+            assert gc.get_threshold()[1:] == usual[1:]
+        assert gc.get_threshold() == usual
+        with attach_hooks(a, tmp_path / "c", every=2):
+            gc.set_threshold(123, 4, 5)  # the training's own, set in a sampled step
+            step_a()
+            assert gc.get_threshold() == (123, 4, 5)
+        gc.set_threshold(0)
+        with attach_hooks(a, tmp_path / "d", every=1):
+            assert gc.get_threshold()[0] == 0
+    finally:
+        gc.set_threshold(*usual)
+
+
 def test_a_thousand_sampled_steps_leak_nothing(tmp_path):
     class Net(nn.Module):
         """With a parameter handed through, whose hook would pile up."""

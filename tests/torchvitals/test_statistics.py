@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
 from tests.torchvitals import twin
+from torchvitals import host
 from torchvitals import statistics as st
 from torchvitals.scratch import Scratch
 from torchvitals.sums import empty_row, empty_units
@@ -81,6 +84,39 @@ def test_values(name, scratch):
     assert table[0, st.ABS_MAX] == pytest.approx(expected["abs_max"], rel=1e-6)
     assert st.share(table, st.ZEROS, n)[0] == expected["zero_fraction"]
     assert st.share(table, st.SUBNORMAL, n)[0] == pytest.approx(expected["underflow_fraction"], abs=0.02)
+
+
+def test_tensors_reduced_side_by_side_are_what_they_are_in_float64():
+    torch.manual_seed(0)
+    ordinary = torch.randn(14, 300)
+    x_RN = ordinary * torch.logspace(-44, 36, 14)[:, None]
+    special = [ordinary[0] + 1e4, torch.full((300,), 0.1), torch.zeros(300), ordinary[1].relu(), -ordinary[2].abs()]
+    for bad in (math.nan, math.inf, -math.inf):
+        special.append(ordinary[3].relu())
+        special[-1][7] = bad
+    x_RN = torch.cat([x_RN, torch.stack(special)])
+    scratch = Scratch(torch.device("cpu"))
+    sums = host.sums_of_rows(x_RN, scratch)
+    wide = x_RN.double().numpy()
+    with np.errstate(all="ignore"):
+        expected = wide.sum(1), np.square(wide).sum(1), np.abs(wide).max(1)
+        tiny = (np.abs(wide) < np.finfo(np.float32).tiny).sum(1)
+    zeros = (wide == 0).sum(1)
+    scale = np.abs(wide).sum(1)
+    for column, values in ((st.SUM, expected[0]), (st.SUMSQ, expected[1]), (st.ABS_MAX, expected[2])):
+        finite = np.isfinite(values)
+        bound = 1e-6 * (scale if column == st.SUM else values)[finite]
+        assert (np.abs(sums[finite, column] - values[finite]) <= bound).all(), column
+        assert np.array_equal(sums[~finite, column], values[~finite], equal_nan=True)
+    assert sums[:, st.ZEROS].tolist() == zeros.tolist()
+    assert sums[:, st.SUBNORMAL].tolist() == (tiny - zeros).tolist()
+    assert sums[:, st.NONFINITE].tolist() == (~np.isfinite(wide)).sum(1).tolist()
+    squares = host.squares_of_rows(x_RN)
+    np.testing.assert_allclose(squares, expected[1], rtol=1e-6)
+    for bins, row in zip(host.bins_of_rows(x_RN), x_RN, strict=True):
+        counts = np.zeros(st.BINS, dtype=int)
+        counts[bins[0]] = bins[1]
+        assert counts.tolist() == np.asarray(st.count_bins(row, scratch)).tolist()
 
 
 def test_subnormal_share_of_a_small_tensor_is_exact(scratch):

@@ -67,7 +67,7 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("structure")
     train(Residual(4), folder / "residual")
     train(Residual(5, inner=20), folder / "wider")
-    write_run(folder / "large", layers=1000, steps=3, units=64, records=1)
+    write_run(folder / "large", kind="vanishing", layers=1000, steps=3, units=64, records=1)
     return folder
 
 
@@ -292,6 +292,12 @@ def test_a_thousand_layers(page, server):
     frame = opened(page, server, run="large", graph="graph")
     boxes = frame.locator("[data-testid=graph-box]")
     assert boxes.count() < 20
+    # Marks once grew to the size of the window.
+    frame.wait_for_selector("[data-testid=graph-box] .plate")
+    marks = frame.locator("[data-testid=graph-box] svg").evaluate_all(
+        "marks => marks.map(m => m.getBoundingClientRect()).map(r => Math.max(r.width, r.height))"
+    )
+    assert len(marks) >= 2 and max(marks) <= 24 and min(marks) > 1
     frame.get_by_role("button", name="Expand").click()
     expect(frame.locator("[data-testid=graph-notice]")).to_contain_text("at most 400 boxes are drawn")
     frame.wait_for_function("document.querySelectorAll('[data-testid=graph-box]').length > 200")

@@ -1,7 +1,40 @@
 /** Preact hooks without knowledge of the application. */
 import type { RefObject } from "preact";
-import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import * as preact from "preact/hooks";
+import { useCallback, useRef, useState } from "preact/hooks";
 import { drawings } from "./canvas";
+
+/**
+ * As Preact's three of these names, but for what they keep: Preact keeps the function too, until it is needed anew, and
+ * with it all that was in sight where it was written. A model of some 20 MB that an old render saw would stay.
+ */
+export function useMemo<T>(make: () => T, of: readonly unknown[]): T {
+  const kept = useRef<{ readonly of: readonly unknown[]; readonly value: T } | null>(null);
+  const before = kept.current;
+  if (before && of.length === before.of.length && of.every((x, i) => Object.is(x, before.of[i]))) return before.value;
+  const value = make();
+  kept.current = { of, value };
+  return value;
+}
+
+export function useEffect(effect: preact.EffectCallback, of?: readonly unknown[]): void {
+  preact.useEffect(useOnce(effect), of as unknown[]);
+}
+
+export function useLayoutEffect(effect: preact.EffectCallback, of?: readonly unknown[]): void {
+  preact.useLayoutEffect(useOnce(effect), of as unknown[]);
+}
+
+/** The newest render's effect, forgotten once it has run. */
+function useOnce(effect: preact.EffectCallback): preact.EffectCallback {
+  const latest = useRef<preact.EffectCallback | null>(null);
+  latest.current = effect;
+  return () => {
+    const now = latest.current;
+    latest.current = null;
+    return now?.();
+  };
+}
 
 export interface Size {
   readonly width: number;

@@ -1,8 +1,7 @@
 /** Gradient flow: where along the depth does the signal die or explode, and when did it start? */
 import { useSignal } from "@preact/signals";
-import { useEffect, useMemo } from "preact/hooks";
 import { pixelRatio } from "../../base/canvas";
-import { useMeasure } from "../../base/hooks";
+import { useEffect, useMeasure, useMemo } from "../../base/hooks";
 import { hasRelative } from "../../data/derived";
 import { jointRows } from "../../data/joint";
 import { other, store } from "../../data/session";

@@ -1,7 +1,6 @@
 /** The whole run in one strip above the rows: a map to see all layers at once, and to choose the steps on. */
-import { useMemo } from "preact/hooks";
 import { plural } from "../../base/format";
-import { useLate } from "../../base/hooks";
+import { useLate, useMemo } from "../../base/hooks";
 import { clamp } from "../../base/scales";
 import { leavesOf, type TreeNode, type VisibleRow } from "../../data/tree";
 import * as view from "../../data/view";

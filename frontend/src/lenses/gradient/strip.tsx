@@ -1,7 +1,6 @@
 /** Below the rows: what the selected row is, and its numbers over time. */
-import { useMemo } from "preact/hooks";
 import { formatCount, plural } from "../../base/format";
-import { useLate } from "../../base/hooks";
+import { useLate, useMemo } from "../../base/hooks";
 import type { Scale } from "../../base/scales";
 import { lineScale } from "../../data/domain";
 import type { Manifest } from "../../data/manifest";

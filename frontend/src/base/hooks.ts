@@ -80,13 +80,25 @@ export function useCanvas(draw: (canvas: HTMLCanvasElement) => void): RefObject<
   return ref;
 }
 
-/** The value, one painted frame late: for what may be drawn after the main picture. */
-export function useLate<T>(value: T): T | null {
+/** Of a frame for what may wait. */
+const PART_MS = 6;
+
+/**
+ * The value, one painted frame late: for what may be drawn after the main picture. What that needs is made before, in
+ * parts, so few a frame that nothing else has to wait.
+ */
+export function useLate<T>(value: T, make: () => Iterator<unknown>): T | null {
   const [late, setLate] = useState<T | null>(null);
   useEffect(() => {
+    const parts = make();
+    const go = () => {
+      const end = performance.now() + PART_MS;
+      while (performance.now() < end) if (parts.next().done) return setLate(() => value);
+      frame = requestAnimationFrame(go);
+    };
     // Two frames: the first paints what has just been rendered.
     let frame = requestAnimationFrame(() => {
-      frame = requestAnimationFrame(() => setLate(() => value));
+      frame = requestAnimationFrame(go);
     });
     return () => cancelAnimationFrame(frame);
   }, [value]);

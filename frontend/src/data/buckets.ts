@@ -58,7 +58,7 @@ export function columnsOf(
   return { count, first, last };
 }
 
-/** Room for `count` columns; `reduceRow` and `copyReduced` fill all of it. */
+/** Room for `count` columns; `reduceRow` fills all of it. */
 export function newReduced(count: number): Reduced {
   return {
     values: new Float32Array(count),
@@ -73,10 +73,6 @@ export function emptyReduced(count: number): Reduced {
   for (const part of [out.values, out.low, out.high]) part.fill(Number.NaN);
   out.state.fill(MISSING);
   return out;
-}
-
-export function copyReduced(from: Reduced): Reduced {
-  return { values: from.values.slice(), low: from.low.slice(), high: from.high.slice(), state: from.state.slice() };
 }
 
 /** One row of a series, reduced over time. The one loop that touches every number: kept flat. */

@@ -105,8 +105,13 @@ function reserve(series: Series, rows: number, count: number): Series {
         : Math.max(count, Math.ceil(count * 1.5));
   const steps = new Float64Array(capacity);
   steps.set(series.steps.subarray(0, series.count));
-  const values = new Float32Array(rows * capacity).fill(Number.NaN);
-  const state = new Uint8Array(rows * capacity).fill(MISSING);
+  const values = new Float32Array(rows * capacity);
+  const state = new Uint8Array(rows * capacity);
+  // Of a new series every number is about to be set.
+  if (series.rows > 0) {
+    values.fill(Number.NaN);
+    state.fill(MISSING);
+  }
   for (let r = 0; r < series.rows; r++) {
     const from = r * series.capacity;
     values.set(series.values.subarray(from, from + series.count), r * capacity);

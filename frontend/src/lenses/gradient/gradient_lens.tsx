@@ -83,7 +83,7 @@ export function GradientLens() {
 
   const available = manifest?.statistics;
   const likely = () => groupsFor(available ?? []).flatMap((g) => g.statistics.map((s) => s.name));
-  useFetchAhead(run, loaded && available ? likely : null, statistic.name + available?.length);
+  useFetchAhead(run, loaded && available && statistic === wanted ? likely : null, statistic.name + available?.length);
 
   const names = pair ? pair.joint[kinds] : manifest?.[kinds];
   const nameOf = (r: number) => names?.[r]?.name || "the model";

@@ -75,9 +75,8 @@ export function emptyReduced(count: number): Reduced {
   return out;
 }
 
-/** One row of a series, reduced over time. The one loop that touches every number: kept flat. */
+/** One row that a series has, reduced over time. The one loop that touches every number: kept flat. */
 export function reduceRow(series: Series, row: number, columns: Columns, reducer: Reducer, out: Reduced): void {
-  if (row >= series.rows) return;
   const base = row * series.capacity;
   const { NaN: none } = Number;
   const usual = reducer === "extreme" ? usualOf(series, row) : 1;

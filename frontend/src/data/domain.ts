@@ -21,11 +21,11 @@ const SAMPLES = 10_000;
 /** Something against nothing: no number to scale by. */
 const INFINITE = 3e38;
 
-/** `beside`: a second series whose values count as well; `series.extent` is then that of both. */
-export function domainOf(series: Series, statistic: Statistic, beside?: Series): Domain {
+/** `beside`: others whose values count as well; `series.extent` is then that of all. */
+export function domainOf(series: Series, statistic: Statistic, ...beside: Series[]): Domain {
   const kind = statistic.scale;
   const { low, high, zeros, finite, nonFinite, missing } = series.extent;
-  const sample = Float64Array.from([...someOf(series), ...(beside ? someOf(beside) : [])]).sort();
+  const sample = Float64Array.from([series, ...beside].flatMap(someOf)).sort();
   const reference = anchorOf(series, statistic.anchor) ?? sample[sample.length >> 1] ?? 1;
   const flags = {
     hasZero: zeros > 0,

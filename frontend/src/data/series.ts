@@ -97,12 +97,7 @@ export function extend(series: Series, container: Container): Series {
 
 function reserve(series: Series, rows: number, count: number): Series {
   if (rows === series.rows && count <= series.capacity) return series;
-  const capacity =
-    count <= series.capacity
-      ? series.capacity
-      : series.capacity === 0
-        ? count
-        : Math.max(count, Math.ceil(count * 1.5));
+  const capacity = count <= series.capacity ? series.capacity : series.capacity === 0 ? count : Math.ceil(count * 1.5);
   const steps = new Float64Array(capacity);
   steps.set(series.steps.subarray(0, series.count));
   const values = new Float32Array(rows * capacity);

@@ -91,11 +91,8 @@ export class HeatModel {
     return [first[0] as number, last[c] as number];
   }
 
-  cell(node: TreeNode, sample: number): Cell {
-    return cellOf(this.loaded, this.statistic, node.rows, sample);
-  }
-
-  cellIn(rows: readonly number[], sample: number): Cell {
+  /** Of a node, or of some rows. */
+  cell({ rows }: Pick<TreeNode, "rows">, sample: number): Cell {
     return cellOf(this.loaded, this.statistic, rows, sample);
   }
 
@@ -113,9 +110,9 @@ export class HeatModel {
     return sampleAt(steps, count, step);
   }
 
-  /** The sample that stands for a step of another run; -1 for none. */
-  sampleInForce(step: number): number {
-    return sampleInForce(this.loaded.series, step);
+  /** The sample that stands for the step of another run's; -1 for none. */
+  sampleInForce({ loaded }: HeatModel, sample: number): number {
+    return sampleInForce(this.loaded.series, loaded.series.steps[sample] ?? Number.NaN);
   }
 
   /** Middle of a sample's place in the picture, 0 … 1; outside when it is not in the window. */
@@ -133,7 +130,11 @@ export class HeatModel {
     let span = this.spans.get(node.key);
     if (!span) {
       const { low, high, state } = this.of(node);
-      span = { low: extreme(low, -1), high: extreme(high, 1), broken: state.includes(NONFINITE) };
+      span = {
+        low: low.reduce((best, x) => (x < best || Number.isNaN(best) ? x : best)),
+        high: high.reduce((best, x) => (x > best || Number.isNaN(best) ? x : best)),
+        broken: state.includes(NONFINITE),
+      };
       this.spans.set(node.key, span);
     }
     return span;
@@ -162,12 +163,6 @@ export interface Span {
   readonly low: number;
   readonly high: number;
   readonly broken: boolean;
-}
-
-function extreme(values: Float32Array, sign: 1 | -1): number {
-  let best = Number.NaN;
-  for (const value of values) if (!(value * sign <= best * sign) && !Number.isNaN(value)) best = value;
-  return best;
 }
 
 /** Times and first sample of what was not finite in some rows of the window. */

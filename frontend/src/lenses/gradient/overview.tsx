@@ -1,7 +1,6 @@
 /** The whole run in one strip above the rows: a map to see all layers at once, and to choose the steps on. */
 import { plural } from "../../base/format";
 import { clamp } from "../../base/scales";
-import type { StepAxis } from "../../base/step_axis";
 import type { TreeNode, VisibleRow } from "../../data/tree";
 import * as view from "../../data/view";
 import { Brush } from "../../views/brush";
@@ -9,18 +8,16 @@ import type { RowWindow } from "../../views/row_frame";
 import { drawOverview } from "./draw_overview";
 import type { HeatModel } from "./model";
 import { Panel } from "./panel";
+import type { PictureProps } from "./picture_props";
 
-export interface OverviewProps {
-  readonly axis: StepAxis;
-  /** Null until its lines are made. */
-  readonly model: HeatModel | undefined;
+export interface OverviewProps extends PictureProps {
+  /** What is drawn: the model whose lines were made last. */
+  readonly late: HeatModel | undefined;
   readonly lines: TreeNode;
-  readonly tree: TreeNode;
-  readonly rows: readonly VisibleRow[];
   readonly rowView: RowWindow | null;
 }
 
-export function Overview({ axis, model, lines, tree, rows, rowView }: OverviewProps) {
+export function Overview({ whole: { axis }, late, lines, tree, rows, rowView }: OverviewProps) {
   const [from, to] = view.range.value ?? [];
   const before = from === undefined ? 0 : clamp(axis.unit(from));
   const after = to === undefined ? 0 : 1 - clamp(axis.unit(to));
@@ -31,8 +28,8 @@ export function Overview({ axis, model, lines, tree, rows, rowView }: OverviewPr
         <Panel
           class="key-picture"
           label={`Overview of all ${plural(tree.rows.length, "row")} over all steps`}
-          draw={(...pen) => model && drawOverview(model, lines.children, ...pen)}
-          of={[model, lines]}
+          draw={(...pen) => late && drawOverview(late, lines.children, ...pen)}
+          of={[late, lines]}
         />
         <div class="overview-shade" style={{ left: 0, width: percent(before) }} />
         <div class="overview-shade" style={{ right: 0, width: percent(after) }} />

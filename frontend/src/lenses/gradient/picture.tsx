@@ -49,7 +49,7 @@ export function Picture(props: PictureProps) {
           {plural(tree.rows.length, noun)}, {plural(series.count, "sampled step")}
         </span>
       </div>
-      <Overview axis={whole.axis} model={late?.whole} lines={lines} tree={tree} rows={rows} rowView={rowView} />
+      <Overview {...props} late={late?.whole} lines={lines} rowView={rowView} />
       <ProfileHead shown={shown} pair={pair} band={band} sample={sample} />
 
       <div class="column-heads">

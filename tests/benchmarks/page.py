@@ -1,25 +1,26 @@
 """How fast the page is: a run of 1,000 layers and 2,000 steps in a real TensorBoard and a real Chromium.
 
 ``python -m tests.benchmarks.page`` makes the runs (a minute), or takes those of ``--logdir``; prints a table for each
-of TensorBoard's ingesters. Times end with a painted frame.
+of TensorBoard's ingesters. Times end with a painted frame. Memory is what the tab's process has to itself after a
+garbage collection, so what the page holds and not what Chromium has yet to give back.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote
 
-from playwright.sync_api import Browser, Frame, Page, sync_playwright
-
-from tests.e2e.browser import FLAGS, installed
+from tests.benchmarks.chromium import Chromium, Tab
+from tests.e2e.browser import installed
 from tests.e2e.conftest import TensorBoard
 from tests.synthetic import write_run
 
@@ -98,11 +99,11 @@ def main(argv: list[str] | None = None) -> int:
         print("no Chromium or Chrome: run tests/e2e/browser.py for what to do", file=sys.stderr)
         return 1
     missed = 0
-    with runs_in(options) as logdir, sync_playwright() as playwright:
+    with runs_in(options) as logdir:
         names = sorted(folder.name for folder in logdir.iterdir() if folder.is_dir())
         for ingester in ("rust", "python") if options.ingester == "both" else (options.ingester,):
             server = TensorBoard(logdir, "--load_fast", str(ingester == "rust").lower())
-            browser = playwright.chromium.launch(executable_path=path, args=FLAGS, chromium_sandbox=False)
+            browser = Chromium(path)
             try:
                 _wait_until_loaded(server)
                 print(f"\n{ingester} ingester, {', '.join(names[:2])}", flush=True)
@@ -138,60 +139,45 @@ def _wait_until_loaded(server: TensorBoard) -> None:
         time.sleep(0.5)
 
 
-def measure(browser: Browser, url: str, run: str, other: str | None, repeat: int) -> Iterator[Row]:
+def measure(browser: Chromium, url: str, run: str, other: str | None, repeat: int) -> Iterator[Row]:
     """Everything, one line after the other."""
 
-    def opened(lens: str, **state: str) -> tuple[Page, Frame, float]:
-        """A page of its own in TensorBoard, and when its first picture was painted, counted from its load event."""
-        page = browser.new_page(viewport={"width": 1600, "height": 900})
-        page.add_init_script(_WATCH)
-        page.set_default_timeout(60_000)
-        fields = {"run": run, "lens": lens} | state
-        page.goto(f"{url}#torchvitals" + "".join(f"&p.torchvitals.{k}={quote(v, safe='')}" for k, v in fields.items()))
-        element = page.wait_for_selector("iframe[src*='name=torchvitals']", state="attached")
-        frame = element.content_frame() if element else None
-        assert frame is not None
-        frame.wait_for_function("typeof until === 'function'")
-        shown = frame.evaluate("wanted => until(wanted)", [LENSES[lens], ""])
-        loaded = frame.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd")
-        return page, frame, shown - loaded
+    def opened(lens: str) -> tuple[Tab, float]:
+        """A tab of its own with TensorBoard, and when its first picture was painted, counted from its load event."""
+        fields = f"p.torchvitals.run={quote(run, safe='')}&p.torchvitals.lens={lens}"
+        tab = Tab(browser, f"{url}#torchvitals&{fields}", "name=torchvitals", _WATCH)
+        shown = tab.evaluate(f"until({json.dumps([LENSES[lens], ''])})")
+        loaded = tab.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd")
+        return tab, shown - loaded
 
     for lens in LENSES:
         times = []
         for attempt in range(repeat + 1):  # the first one warms the server
-            page, _, shown = opened(lens)
-            page.close()
+            tab, shown = opened(lens)
+            tab.close()
             times += [shown] if attempt else []
         yield Row(f"first picture: {lens}", statistics.median(times), "ms", 1000)
 
-    page, frame, _ = opened("gradient")
-    select = "[data-testid={}-select]"
+    tab, _ = opened("gradient")
 
-    def choose(box: str, value: str, wanted: list[str]) -> float:
-        return float(
-            frame.evaluate(
-                """([box, value, wanted]) => until(wanted, () => {
-                  const select = document.querySelector(box);
-                  select.value = value;
-                  select.dispatchEvent(new Event("change", { bubbles: true }));
-                })""",
-                [box, value, wanted],
-            )
-        )
+    def taken(act: str, wanted: list[str]) -> float:
+        """Milliseconds from an act to the painted frame that shows what is wanted."""
+        return float(tab.evaluate(f"until({json.dumps(wanted)}, () => {{ {act} }})"))
+
+    def choose(what: str, value: str, label: str) -> float:
+        select = f"document.querySelector('[data-testid={what}-select]')"
+        change = f"{select}.dispatchEvent(new Event('change', {{ bubbles: true }}))"
+        return taken(f"{select}.value = {json.dumps(value)}; {change}", [LENSES["gradient"], label])
 
     def change(lens: str) -> float:
-        click = "([lens, wanted]) => until(wanted, () => document.querySelector(`[data-testid=lens-${lens}]`).click())"
-        return float(frame.evaluate(click, [lens, [LENSES[lens], ""]]))
+        return taken(f"document.querySelector('[data-testid=lens-{lens}]').click()", [LENSES[lens], ""])
 
-    labels = frame.locator("[data-testid=stat-select] option").evaluate_all(
-        "options => Object.fromEntries(options.map(o => [o.value, o.textContent]))"
-    )
+    options = "[...document.querySelectorAll('[data-testid=stat-select] option')]"
+    labels = tab.evaluate(f"Object.fromEntries({options}.map(o => [o.value, o.textContent]))")
     fresh, cached = [], []
     for round_ in range(3):
         for name in STATISTICS:
-            label = str(labels[name])
-            taken = choose(select.format("stat"), name, [LENSES["gradient"], label])
-            (cached if round_ else fresh).append(taken)
+            (cached if round_ else fresh).append(choose("stat", name, labels[name]))
     yield Row("change of statistic, not cached or fetched ahead", max(fresh), "ms", 500)
     yield Row("change of statistic, cached, worst", max(cached), "ms", 200)
 
@@ -206,61 +192,42 @@ def measure(browser: Browser, url: str, run: str, other: str | None, repeat: int
 
     change("gradient")
     if other:
-        label = str(labels[STATISTICS[-1]])
-        there = choose(select.format("run"), other, [LENSES["gradient"], label])
-        back = choose(select.format("run"), run, [LENSES["gradient"], label])
-        again = choose(select.format("run"), other, [LENSES["gradient"], label])
-        choose(select.format("run"), run, [LENSES["gradient"], label])
+        there, back, again_, _ = (choose("run", name, labels[STATISTICS[-1]]) for name in (other, run, other, run))
         yield Row("change of run, not cached", there, "ms", 500)
-        yield Row("change of run, cached, worst", max(back, again), "ms", 200)
+        yield Row("change of run, cached, worst", max(back, again_), "ms", 200)
 
-    frame.get_by_role("button", name="Expand").click()
-    box = frame.locator("[data-testid=heatmap]").first.bounding_box()
-    assert box is not None
-    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    page.mouse.move(*middle)
+    tab.evaluate("[...document.querySelectorAll('button')].find((b) => b.textContent.includes('Expand')).click()")
+    left, top, width, height = tab.evaluate(
+        """(() => {
+          const [frame, box] = [frameElement, document.querySelector("[data-testid=heatmap]")].map((e) =>
+            e.getBoundingClientRect());
+          return [frame.x + box.x, frame.y + box.y, box.width, box.height];
+        })()"""
+    )
 
-    def rate(act: Any) -> float:
+    def rate(act: Callable[[int], None]) -> float:
         """Frames a second while ``act`` goes on."""
-        frame.evaluate("() => { window.recorded = frames_(2000) }")
+        tab.evaluate("void (window.recorded = frames_(2000))")
         end = time.monotonic() + 2
         turn = 0
         while time.monotonic() < end:
             act(turn)
             turn += 1
-        times = frame.evaluate("recorded")
+        times = tab.evaluate("recorded")
         return 1000 * (len(times) - 1) / float(times[-1] - times[0])
 
+    def scroll(turn: int) -> None:
+        tab.mouse("mouseWheel", left + width / 2, top + height / 2, deltaX=0, deltaY=60 if turn % 100 < 50 else -60)
+
     def move(turn: int) -> None:
-        page.mouse.move(box["x"] + (7 * turn) % (box["width"] - 4) + 2, box["y"] + (3 * turn) % (box["height"] - 4) + 2)
+        tab.mouse("mouseMoved", left + (7 * turn) % (width - 4) + 2, top + (3 * turn) % (height - 4) + 2)
 
-    yield Row("scroll", rate(lambda turn: page.mouse.wheel(0, 60 if turn % 100 < 50 else -60)), "fps", 50, True)
+    yield Row("scroll", rate(scroll), "fps", 50, True)
     yield Row("cursor", rate(move), "fps", 50, True)
-    yield Row("memory of the tab, TensorBoard's own page included", _tab_megabytes(browser, page), "MB", 300)
-    page.close()
-
-
-def _tab_megabytes(browser: Browser, page: Page) -> float:
-    """What the tab's process has to itself; without /proc the JavaScript heap, which holds no arrays."""
-    page.wait_for_timeout(1000)
-    session = browser.new_browser_cdp_session()
-    processes = session.send("SystemInfo.getProcessInfo")["processInfo"]
-    sizes = [_private(int(p["id"])) for p in processes if p["type"] == "renderer"]
-    found = [size for size in sizes if size is not None]
-    if found:
-        return max(found) / 1e6
-    own = page.context.new_cdp_session(page)
-    own.send("Performance.enable")
-    metrics = own.send("Performance.getMetrics")["metrics"]
-    return float(next(m["value"] for m in metrics if m["name"] == "JSHeapUsedSize")) / 1e6
-
-
-def _private(pid: int) -> int | None:
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return None
-    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
+    megabytes = tab.megabytes()
+    if megabytes is not None:
+        yield Row("memory of the tab, TensorBoard's own page included", megabytes, "MB", 300)
+    tab.close()
 
 
 if __name__ == "__main__":

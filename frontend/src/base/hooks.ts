@@ -1,7 +1,40 @@
 /** Preact hooks without knowledge of the application. */
 import type { RefObject } from "preact";
-import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import * as preact from "preact/hooks";
+import { useCallback, useRef, useState } from "preact/hooks";
 import { drawings } from "./canvas";
+
+/**
+ * As Preact's three of these names, but for what they keep: Preact keeps the function too, until it is needed anew, and
+ * with it all that was in sight where it was written. A model of some 20 MB that an old render saw would stay.
+ */
+export function useMemo<T>(make: () => T, of: readonly unknown[]): T {
+  const kept = useRef<{ readonly of: readonly unknown[]; readonly value: T } | null>(null);
+  const before = kept.current;
+  if (before && of.length === before.of.length && of.every((x, i) => Object.is(x, before.of[i]))) return before.value;
+  const value = make();
+  kept.current = { of, value };
+  return value;
+}
+
+export function useEffect(effect: preact.EffectCallback, of?: readonly unknown[]): void {
+  preact.useEffect(useOnce(effect), of as unknown[]);
+}
+
+export function useLayoutEffect(effect: preact.EffectCallback, of?: readonly unknown[]): void {
+  preact.useLayoutEffect(useOnce(effect), of as unknown[]);
+}
+
+/** The newest render's effect, forgotten once it has run. */
+function useOnce(effect: preact.EffectCallback): preact.EffectCallback {
+  const latest = useRef<preact.EffectCallback | null>(null);
+  latest.current = effect;
+  return () => {
+    const now = latest.current;
+    latest.current = null;
+    return now?.();
+  };
+}
 
 export interface Size {
   readonly width: number;
@@ -47,13 +80,25 @@ export function useCanvas(draw: (canvas: HTMLCanvasElement) => void): RefObject<
   return ref;
 }
 
-/** The value, one painted frame late: for what may be drawn after the main picture. */
-export function useLate<T>(value: T): T | null {
+/** Of a frame for what may wait. */
+const PART_MS = 6;
+
+/**
+ * The value, one painted frame late: for what may be drawn after the main picture. What that needs is made before, in
+ * parts, so few a frame that nothing else has to wait.
+ */
+export function useLate<T>(value: T, make: () => Iterator<unknown>): T | null {
   const [late, setLate] = useState<T | null>(null);
   useEffect(() => {
+    const parts = make();
+    const go = () => {
+      const end = performance.now() + PART_MS;
+      while (performance.now() < end) if (parts.next().done) return setLate(() => value);
+      frame = requestAnimationFrame(go);
+    };
     // Two frames: the first paints what has just been rendered.
     let frame = requestAnimationFrame(() => {
-      frame = requestAnimationFrame(() => setLate(() => value));
+      frame = requestAnimationFrame(go);
     });
     return () => cancelAnimationFrame(frame);
   }, [value]);

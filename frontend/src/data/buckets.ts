@@ -58,7 +58,7 @@ export function columnsOf(
   return { count, first, last };
 }
 
-/** Room for `count` columns; `reduceRow` and `copyReduced` fill all of it. */
+/** Room for `count` columns; `reduceRow` fills all of it. */
 export function newReduced(count: number): Reduced {
   return {
     values: new Float32Array(count),
@@ -75,13 +75,8 @@ export function emptyReduced(count: number): Reduced {
   return out;
 }
 
-export function copyReduced(from: Reduced): Reduced {
-  return { values: from.values.slice(), low: from.low.slice(), high: from.high.slice(), state: from.state.slice() };
-}
-
-/** One row of a series, reduced over time. The one loop that touches every number: kept flat. */
+/** One row that a series has, reduced over time. The one loop that touches every number: kept flat. */
 export function reduceRow(series: Series, row: number, columns: Columns, reducer: Reducer, out: Reduced): void {
-  if (row >= series.rows) return;
   const base = row * series.capacity;
   const { NaN: none } = Number;
   const usual = reducer === "extreme" ? usualOf(series, row) : 1;

@@ -21,12 +21,11 @@ const SAMPLES = 10_000;
 /** Something against nothing: no number to scale by. */
 const INFINITE = 3e38;
 
-/** `beside`: a second series whose values count as well; `series.extent` is then that of both. */
-export function domainOf(series: Series, statistic: Statistic, beside?: Series): Domain {
+/** `beside`: others whose values count as well; `series.extent` is then that of all. */
+export function domainOf(series: Series, statistic: Statistic, ...beside: Series[]): Domain {
   const kind = statistic.scale;
   const { low, high, zeros, finite, nonFinite, missing } = series.extent;
-  const sample = [...someOf(series), ...(beside ? someOf(beside) : [])];
-  sample.sort((a, b) => a - b);
+  const sample = Float64Array.from([series, ...beside].flatMap(someOf)).sort();
   const reference = anchorOf(series, statistic.anchor) ?? sample[sample.length >> 1] ?? 1;
   const flags = {
     hasZero: zeros > 0,
@@ -85,11 +84,10 @@ function anchorOf(series: Series, side: "first" | "last" | null): number | null 
     }
     if (sample.length > before) taken++;
   }
-  sample.sort((a, b) => a - b);
-  return sample[sample.length >> 1] ?? null;
+  return Float64Array.from(sample).sort()[sample.length >> 1] ?? null;
 }
 
-function logDomain(low: number, high: number, sorted: readonly number[]): { scale: Scale; clipped: boolean } {
+function logDomain(low: number, high: number, sorted: Float64Array): { scale: Scale; clipped: boolean } {
   let [from, to] = [Math.log10(low), Math.log10(high)];
   const clipped = to - from > MOST_DECADES;
   if (clipped) {
@@ -104,7 +102,7 @@ function logDomain(low: number, high: number, sorted: readonly number[]): { scal
 }
 
 /** Symmetric around 1, wide enough for the bulk: one odd step must not pale all others. */
-function ratioDomain(low: number, high: number, sorted: readonly number[]): { scale: Scale; clipped: boolean } {
+function ratioDomain(low: number, high: number, sorted: Float64Array): { scale: Scale; clipped: boolean } {
   const finite = sorted.filter((ratio) => ratio < INFINITE);
   const at = (share: number) => finite[Math.round(share * (finite.length - 1))] ?? 1;
   const bulk = Math.max(at(0.995), 1 / at(0.005)) * (1 - 1e-6);

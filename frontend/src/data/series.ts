@@ -97,16 +97,16 @@ export function extend(series: Series, container: Container): Series {
 
 function reserve(series: Series, rows: number, count: number): Series {
   if (rows === series.rows && count <= series.capacity) return series;
-  const capacity =
-    count <= series.capacity
-      ? series.capacity
-      : series.capacity === 0
-        ? count
-        : Math.max(count, Math.ceil(count * 1.5));
+  const capacity = count <= series.capacity ? series.capacity : series.capacity === 0 ? count : Math.ceil(count * 1.5);
   const steps = new Float64Array(capacity);
   steps.set(series.steps.subarray(0, series.count));
-  const values = new Float32Array(rows * capacity).fill(Number.NaN);
-  const state = new Uint8Array(rows * capacity).fill(MISSING);
+  const values = new Float32Array(rows * capacity);
+  const state = new Uint8Array(rows * capacity);
+  // Of a new series every number is about to be set.
+  if (series.rows > 0) {
+    values.fill(Number.NaN);
+    state.fill(MISSING);
+  }
   for (let r = 0; r < series.rows; r++) {
     const from = r * series.capacity;
     values.set(series.values.subarray(from, from + series.count), r * capacity);

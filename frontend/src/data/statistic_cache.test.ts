@@ -1,7 +1,7 @@
-import { beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Manifest } from "./manifest";
 import { NONFINITE } from "./series";
-import { StatisticCache } from "./statistic_cache";
+import { PAUSE_MS, StatisticCache } from "./statistic_cache";
 import { container } from "./testing";
 
 const { fetchContainer } = vi.hoisted(() => ({ fetchContainer: vi.fn() }));
@@ -18,7 +18,12 @@ function grow(...more: number[]): void {
   manifest = { ...manifest, samples: steps.length };
 }
 
+afterEach(() => {
+  vi.useRealTimers();
+});
+
 beforeEach(() => {
+  vi.useFakeTimers();
   steps = [];
   broken = new Set();
   asked.length = 0;
@@ -47,7 +52,7 @@ const cacheOf = () =>
     Promise.resolve(),
     (work) => work(),
   );
-const settle = () => new Promise((done) => setTimeout(done, 0));
+const settle = () => vi.advanceTimersByTimeAsync(3 * PAUSE_MS);
 
 describe("StatisticCache", () => {
   it("asks once, and only for new steps when the run has grown", async () => {
@@ -191,6 +196,28 @@ describe("StatisticCache", () => {
     grow(40);
     await cache.renew(false);
     expect(asked.at(-1)).toBe("gradient/rms since 30");
+  });
+
+  it("asks for marks once no other picture is waited for", async () => {
+    manifest = { ...manifest, statistics: [...manifest.statistics, "weight/rms"] };
+    const cache = cacheOf();
+    const shown = cache.of("gradient/rms");
+    await vi.advanceTimersByTimeAsync(PAUSE_MS / 2);
+    expect(shown.value?.series.count).toBe(3);
+    const answer = fetchContainer.getMockImplementation() as (...query: unknown[]) => unknown;
+    let arrive = () => {};
+    fetchContainer.mockImplementationOnce(async (...query: unknown[]) => {
+      await new Promise<void>((done) => {
+        arrive = done;
+      });
+      return answer(...query);
+    });
+    cache.of("weight/rms");
+    await settle();
+    expect(asked).toEqual(["gradient/rms"]);
+    arrive();
+    await settle();
+    expect(asked).toEqual(["gradient/rms", "weight/rms", "gradient/nonfinite_fraction"]);
   });
 
   it("asks for marks only where the manifest lists them", async () => {

@@ -31,14 +31,19 @@ interface Entry {
 const MEMORY = 160e6;
 let sharing = 1;
 
+/** Marks are asked for so long after a picture: who goes through the statistics has the server to himself. */
+export const PAUSE_MS = 150;
+
 /** So many runs are in memory at once. */
 export function shareMemory(runs: number): void {
   sharing = runs;
 }
 
 export class StatisticCache {
-  private readonly entries = new Map<string, Entry>();
+  private entries = new Map<string, Entry>();
   private generation = 0;
+  /** The first numbers asked for last: done once they are here, or will not come. */
+  private newest: Promise<unknown> | null = null;
   /** Asked for since the run last changed: those on screen, and some that were. */
   private readonly shown = new Set<string>();
 
@@ -87,13 +92,10 @@ export class StatisticCache {
    * go on: what the user asks for in the meantime has the server to itself.
    */
   async fetchAhead(names: readonly string[], wanted: () => boolean): Promise<void> {
-    for (const name of names.filter((n) => !this.entries.has(n))) {
-      if (!wanted() || this.entries.size + 2 > this.room()) return;
+    for (const name of names) {
       if (this.entries.has(name)) continue;
-      const kept = [...this.entries];
-      this.entries.clear(); // to the front: the first to go
-      this.entry(name);
-      for (const [key, value] of kept) this.entries.set(key, value);
+      if (!wanted() || this.entries.size + 2 > this.room()) return;
+      this.entries = new Map([[name, this.entry(name)], ...this.entries]); // to the front: the first to go
       await this.guard(() => this.update(name));
     }
   }
@@ -121,17 +123,25 @@ export class StatisticCache {
     const possible = companionOf(name);
     // On first sight the picture does not wait for the marks, nor do the two share the server; mostly there is nothing
     // to mark. A picture that stands is replaced once, complete.
-    const early = entry.shown.peek() === null && possible !== null && this.entries.get(possible)?.have == null;
-    const series = await this.numbers(name).catch(async (error: unknown) => {
+    const first = entry.shown.peek() === null;
+    const early = first && possible !== null && this.entries.get(possible)?.have == null;
+    const numbers = this.numbers(name).catch(async (error: unknown) => {
       await this.manifestHere;
       if (this.manifest()?.statistics.includes(name)) throw error;
       return null; // asked for before it was known that the run has none
     });
+    if (first) this.newest = Promise.allSettled([numbers]);
+    const series = await numbers;
     if (!series) return;
     const late = () => entry.generation !== generation; // a newer request is on its way, or here
     if (early && !(late() && entry.shown.peek())) this.publish(name, entry, series);
     if (possible) await this.manifestHere; // only it says whether the run has marks
     const companion = possible && this.manifest()?.statistics.includes(possible) ? possible : null;
+    for (let seen = null; companion && early && seen !== this.newest; ) {
+      seen = this.newest;
+      await seen;
+      await new Promise((done) => setTimeout(done, PAUSE_MS));
+    }
     const marked = companion ? markNonFinite(series, await this.numbers(companion)) : series;
     if (late()) return;
     entry.have = marked;

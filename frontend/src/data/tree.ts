@@ -146,6 +146,15 @@ export function groupOf(key: string, name: string, children: readonly TreeNode[]
   return { key, kind: "group", name, label: name, detail: "", isFunction: false, row: -1, rows, children };
 }
 
+/** The same leaves in a few groups of equal size, whatever belongs together. */
+export function inLines(tree: TreeNode, most: number): TreeNode {
+  const leaves = leavesOf(tree);
+  const count = Math.min(leaves.length, most);
+  const from = (line: number) => Math.floor((line * leaves.length) / count);
+  const line = (_: unknown, i: number) => groupOf(`line ${i}`, "", leaves.slice(from(i), from(i + 1)));
+  return { ...tree, children: Array.from({ length: count }, line) };
+}
+
 /** Leaves in drawing order. */
 export function leavesOf(node: TreeNode): TreeNode[] {
   return node.kind === "leaf" ? [node] : node.children.flatMap(leavesOf);

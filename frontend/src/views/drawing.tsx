@@ -1,8 +1,7 @@
 /** A picture on a canvas: sharp, and drawn anew only when what it shows has changed. */
 import type { VNode } from "preact";
-import { useMemo } from "preact/hooks";
 import { prepare } from "../base/canvas";
-import { useCanvas } from "../base/hooks";
+import { useCanvas, useMemo } from "../base/hooks";
 import { FONT, type Theme, theme } from "./theme";
 
 export type Draw = (context: CanvasRenderingContext2D, theme: Theme, width: number, height: number) => void;

@@ -1,8 +1,9 @@
 /** What is seen, to take along: picture, drawing, numbers, findings, link. One menu for every lens. */
 import { useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useRef } from "preact/hooks";
 import { copyText } from "../base/clipboard";
 import { download, downloadBlob, fileStem } from "../base/csv";
+import { useEffect } from "../base/hooks";
 import { snapshot } from "../base/snapshot";
 import { svgText } from "../base/svg";
 import * as view from "../data/view";

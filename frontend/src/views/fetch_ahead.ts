@@ -1,4 +1,4 @@
-import { useEffect } from "preact/hooks";
+import { useEffect } from "../base/hooks";
 import type { RunStore } from "../data/run_store";
 
 /** After what is on screen stands and the user has begun to read. */

@@ -1,7 +1,7 @@
 /** Everything about the selected layer or group, beside any lens. */
 import type { ComponentChildren } from "preact";
-import { useMemo } from "preact/hooks";
 import { formatCount, plural } from "../base/format";
+import { useMemo } from "../base/hooks";
 import { type Layer, type Manifest, typeOf } from "../data/manifest";
 import type { RunStore } from "../data/run_store";
 import {

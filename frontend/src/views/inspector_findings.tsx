@@ -1,6 +1,6 @@
 /** The findings that name what is selected; one opens Diagnosis at it. */
 import { batch } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useEffect } from "../base/hooks";
 import type { Finding } from "../data/diagnosis";
 import type { Manifest } from "../data/manifest";
 import type { RunStore } from "../data/run_store";

@@ -1,7 +1,7 @@
 /** Vital signs at the cursor, each with its course over the run; of a group those of its worst member. */
 import { batch } from "@preact/signals";
-import { useMemo } from "preact/hooks";
 import { formatCount, formatExact } from "../base/format";
+import { useMemo } from "../base/hooks";
 import { stepAxis } from "../base/step_axis";
 import { verdictOf } from "../data/ailments";
 import { lineScale } from "../data/domain";

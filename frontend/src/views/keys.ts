@@ -1,7 +1,7 @@
 /** The keys that work at this moment: each part of the page that listens says so here, and "?" lists them. */
 import { type Signal, signal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
-import { useHotkeys } from "../base/hooks";
+import { useRef } from "preact/hooks";
+import { useEffect, useHotkeys } from "../base/hooks";
 import { sampleAt } from "../data/series";
 import * as view from "../data/view";
 

@@ -1,4 +1,5 @@
-import { useEffect, useRef } from "preact/hooks";
+import { useRef } from "preact/hooks";
+import { useEffect } from "../base/hooks";
 import * as view from "../data/view";
 import { EVERYWHERE, type KeyNote, notes } from "./keys";
 

@@ -3,8 +3,8 @@
  * frame (tree, heat map, profile), so that rows never come apart, however many there are.
  */
 import type { ComponentChildren } from "preact";
-import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import { useSize } from "../base/hooks";
+import { useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useSize } from "../base/hooks";
 
 export interface RowWindow {
   readonly scrollTop: number;

@@ -1,6 +1,6 @@
 /** The rows on screen, shared by all lenses: which tree, what is open, what is selected. */
 import { computed, type Signal, signal } from "@preact/signals";
-import { useEffect, useMemo } from "preact/hooks";
+import { useEffect, useMemo } from "../base/hooks";
 import { store } from "../data/session";
 import { statisticOf } from "../data/statistics";
 import {

@@ -3,7 +3,8 @@
  * the rows in the window exist.
  */
 import type { ComponentChildren } from "preact";
-import { useLayoutEffect, useRef } from "preact/hooks";
+import { useRef } from "preact/hooks";
+import { useLayoutEffect } from "../base/hooks";
 import { addressOf, type TreeNode, type VisibleRow } from "../data/tree";
 import * as view from "../data/view";
 import { Chevron } from "./icons";

@@ -1,5 +1,6 @@
 /** Said only when it takes long: most answers come before one could read it. */
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
+import { useEffect } from "../base/hooks";
 import { lost } from "../data/api";
 import { problem } from "../data/session";
 import { VerdictLine } from "./verdict_line";

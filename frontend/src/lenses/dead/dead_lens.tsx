@@ -1,6 +1,6 @@
 /** Dead units: which layers lose capacity, and do units come back? */
 import { useSignal } from "@preact/signals";
-import { useMemo } from "preact/hooks";
+import { useMemo } from "../../base/hooks";
 import { AILMENTS, type Ailment, belongs, tallyOf } from "../../data/ailments";
 import { other as otherRun, store } from "../../data/session";
 import { layerTree, nodeAt, type VisibleRow } from "../../data/tree";

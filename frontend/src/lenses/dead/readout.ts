@@ -1,6 +1,6 @@
 /** What lies under the cursor, for the line at the bottom: a moving pointer changes that text and nothing else. */
 import { signal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useEffect } from "../../base/hooks";
 
 export const readout = signal("");
 

@@ -1,5 +1,5 @@
 /** What the table is made of: the verdicts of a run, and those of the run it is compared with, matched by name. */
-import { useMemo } from "preact/hooks";
+import { useMemo } from "../../base/hooks";
 import { stepAxis } from "../../base/step_axis";
 import {
   type Ailment,

@@ -1,8 +1,7 @@
 /** The life-line picture with its axis, cursor and readout. */
 import { useSignal } from "@preact/signals";
-import { useMemo } from "preact/hooks";
 import { formatCount, formatShare, formatValue, plural } from "../../base/format";
-import { useMeasure } from "../../base/hooks";
+import { useMeasure, useMemo } from "../../base/hooks";
 import { clamp } from "../../base/scales";
 import { stepAxis } from "../../base/step_axis";
 import { sampleAt } from "../../data/series";

@@ -1,6 +1,7 @@
 /** One layer's units: who is dead, since when, and how each has fared. */
-import { useEffect, useMemo, useRef } from "preact/hooks";
+import { useRef } from "preact/hooks";
 import { formatCount, plural } from "../../base/format";
+import { useEffect, useMemo } from "../../base/hooks";
 import type { Ailment, Verdict } from "../../data/ailments";
 import { livesOf, lostIds, UNIT_ORDERS, type UnitOrder, unitOrder } from "../../data/lives";
 import { type Layer, typeOf } from "../../data/manifest";

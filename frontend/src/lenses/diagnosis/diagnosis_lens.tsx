@@ -1,6 +1,7 @@
 /** Diagnosis: is anything wrong, where, since when, and what to try? */
-import { useEffect, useMemo } from "preact/hooks";
+
 import { plural } from "../../base/format";
+import { useEffect, useMemo } from "../../base/hooks";
 import type { Diagnosis } from "../../data/diagnosis";
 import type { Manifest } from "../../data/manifest";
 import type { RunStore } from "../../data/run_store";

@@ -1,8 +1,7 @@
 /** A piece of evidence: its chart or its numbers, what it shows in a sentence, and the way to the whole picture. */
 import type { ComponentChildren } from "preact";
-import { useMemo } from "preact/hooks";
 import { formatCount } from "../../base/format";
-import { useMeasure } from "../../base/hooks";
+import { useMeasure, useMemo } from "../../base/hooks";
 import type { Evidence } from "../../data/diagnosis";
 import { statisticOf } from "../../data/statistics";
 import * as view from "../../data/view";

@@ -1,7 +1,8 @@
 /** The findings, worst first: by severity if there are several, by layer if one is searched for. */
 import { useSignal } from "@preact/signals";
-import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { formatCount, plural } from "../../base/format";
+import { useEffect, useLayoutEffect, useMemo } from "../../base/hooks";
 import { clamp } from "../../base/scales";
 import { type Finding, SEVERITIES, type Severity } from "../../data/diagnosis";
 import * as view from "../../data/view";

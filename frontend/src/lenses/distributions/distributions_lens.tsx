@@ -1,8 +1,8 @@
 /** Distributions: is anything drifting, saturating, collapsing, or out of its number format's reach? */
 import { useComputed, useSignal } from "@preact/signals";
-import { useEffect, useMemo, useRef } from "preact/hooks";
+import { useRef } from "preact/hooks";
 import { formatCount, plural } from "../../base/format";
-import { useMeasure } from "../../base/hooks";
+import { useEffect, useMeasure, useMemo } from "../../base/hooks";
 import { summaryOf } from "../../data/histograms";
 import type { Manifest } from "../../data/manifest";
 import type { RunStore } from "../../data/run_store";

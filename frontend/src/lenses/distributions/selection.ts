@@ -1,5 +1,5 @@
 /** Whose histograms are on screen: the chosen row, the one that most calls for a look, the same of the other run. */
-import { useMemo } from "preact/hooks";
+import { useMemo } from "../../base/hooks";
 import { lossOf, lostAtLeast } from "../../data/formats";
 import { EMPTY, type Histograms } from "../../data/histograms";
 import type { Manifest } from "../../data/manifest";

@@ -1,4 +1,4 @@
-/** All layers by all steps, always whole, a few pixels high: several layers share a line and the worst is shown. */
+/** All layers by all steps, always whole, a few pixels high: several layers share a line, and the worst is shown. */
 import { hatch } from "../../base/canvas";
 import { NONFINITE } from "../../data/series";
 import type { TreeNode } from "../../data/tree";
@@ -8,19 +8,17 @@ import type { HeatModel } from "./model";
 
 export function drawOverview(
   model: HeatModel,
-  leaves: readonly TreeNode[],
+  nodes: readonly TreeNode[],
   context: CanvasRenderingContext2D,
   theme: Theme,
   width: number,
   height: number,
 ): void {
-  const count = Math.min(leaves.length, height);
-  const from = (line: number) => Math.floor((line * leaves.length) / count);
-  const lines = Array.from({ length: count }, (_, line) => model.merge(leaves.slice(from(line), from(line + 1))));
-  const image = count > 0 && paint(model, theme, lines);
+  const lines = nodes.map((node) => model.of(node));
+  const image = lines.length > 0 && paint(model, theme, lines);
   if (!image) return;
   context.drawImage(image, 0, 0, width, height);
-  const tall = height / count;
+  const tall = height / lines.length;
   // Stripes need room: a line of one or two pixels is marked solid.
   context.fillStyle = tall >= 3 ? hatch(context, theme.colours) : theme.colours.hatchInk;
   lines.forEach((line, i) => {

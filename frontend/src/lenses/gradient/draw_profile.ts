@@ -64,7 +64,7 @@ export function drawProfile(
     );
   context.lineWidth = 1.5;
   if (b) {
-    const at = b.sampleInForce(model.loaded.series.steps[sample] ?? Number.NaN);
+    const at = b.sampleInForce(model, sample);
     context.strokeStyle = colours.second;
     context.setLineDash([5, 3]);
     line(drawn.map(({ node }) => b.cell(node, at).value));
@@ -80,7 +80,7 @@ export function drawProfile(
     // Of a group its members, around the worst of them.
     context.fillStyle = colours.muted;
     for (const child of node.children.length > 0 ? node.rows : []) {
-      const of = model.cellIn([child], sample).value;
+      const of = model.cell({ rows: [child] }, sample).value;
       if (!Number.isNaN(of)) context.fillRect(Math.round(x(of)), y - 4, 1, 8);
     }
     if (state === NONFINITE) {

@@ -1,8 +1,7 @@
 /** Gradient flow: where along the depth does the signal die or explode, and when did it start? */
 import { useSignal } from "@preact/signals";
-import { useEffect, useMemo } from "preact/hooks";
 import { pixelRatio } from "../../base/canvas";
-import { useMeasure } from "../../base/hooks";
+import { useEffect, useMeasure, useMemo } from "../../base/hooks";
 import { hasRelative } from "../../data/derived";
 import { jointRows } from "../../data/joint";
 import { other, store } from "../../data/session";
@@ -84,7 +83,7 @@ export function GradientLens() {
 
   const available = manifest?.statistics;
   const likely = () => groupsFor(available ?? []).flatMap((g) => g.statistics.map((s) => s.name));
-  useFetchAhead(run, loaded && available ? likely : null, statistic.name + available?.length);
+  useFetchAhead(run, loaded && available && statistic === wanted ? likely : null, statistic.name + available?.length);
 
   const names = pair ? pair.joint[kinds] : manifest?.[kinds];
   const nameOf = (r: number) => names?.[r]?.name || "the model";

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { domainOf } from "../../data/domain";
-import { NONFINITE } from "../../data/series";
+import { FINITE, NONFINITE } from "../../data/series";
 import { statisticOf } from "../../data/statistics";
 import { layer, seriesOf } from "../../data/testing";
-import { layerTree, visibleRows } from "../../data/tree";
+import { inLines, layerTree, leavesOf, visibleRows } from "../../data/tree";
 import { csvOf } from "./export";
 import { HeatModel } from "./model";
 import { nonFiniteIn, verdictOf } from "./verdict";
@@ -30,13 +30,21 @@ describe("HeatModel", () => {
     expect(m.span(group)).toMatchObject({ low: Math.fround(1e-9), high: Math.fround(1e-3), broken: false });
   });
 
-  it("gives up its rows when three others have theirs, and reduces them anew when asked", () => {
-    const all = [1, 2, 3, 4].map((value) => model([[value], [value], [value]]));
-    const rows = all.map((m) => m.of(tree));
-    // The later three have what they had; the first makes its own again, with the same numbers.
-    expect([3, 2, 1].map((i) => all[i]?.of(tree) === rows[i])).toEqual([true, true, true]);
-    expect(all[0]?.of(tree)).not.toBe(rows[0]);
-    expect(all[0]?.of(tree)).toEqual(rows[0]);
+  it("shows the same of all rows, by their groups or in lines, whatever was asked for before", () => {
+    const rows = [
+      [1e-3, nan, 7],
+      [Number.POSITIVE_INFINITY, 1e-6, 2],
+      [nan, 1e3, nan],
+    ];
+    const [fresh, drawn] = [model(rows), model(rows)];
+    const leaves = leavesOf(tree).map((leaf) => ({ ...drawn.of(leaf) }));
+    const whole = fresh.of(tree);
+    expect(fresh.of(tree)).toBe(whole);
+    expect(drawn.of(inLines(tree, 2))).toEqual(whole);
+    expect(leavesOf(tree).map((leaf) => fresh.of(leaf))).toEqual(leaves);
+    const at = (unit: number) => [whole.values[unit], whole.low[unit], whole.high[unit], whole.state[unit]];
+    expect(at(10)).toEqual([...Float32Array.of(1e-3, 1e-3, 1e-3), NONFINITE]);
+    expect(at(50)).toEqual([...Float32Array.of(1e-6, 1e-6, 1e3), FINITE]);
   });
 
   it("draws one step, nothing but NaN, and nothing at all", () => {

@@ -8,7 +8,6 @@ import { type AxisKind, type StepAxis, stepAxis } from "../../base/step_axis";
 import {
   type Columns,
   columnsOf,
-  copyReduced,
   emptyReduced,
   mergeChild,
   newReduced,
@@ -30,19 +29,13 @@ export interface Cell {
   readonly row: number;
 }
 
-/**
- * Models with rows in memory, the latest last. The rows of one take 17 MB where there are 1,000, and the page holds
- * on to models of past renders; to reduce them again takes some tens of milliseconds.
- */
-const filled: HeatModel[] = [];
-const MOST_FILLED = 3;
-
 export class HeatModel {
   readonly axis: StepAxis;
   readonly columns: Columns;
   /** The step at which the last sample stops standing for what follows. */
   private readonly end: number;
   private readonly reduced = new Map<string, Reduced>();
+  private readonly scratch: Reduced;
   private readonly spans = new Map<string, Span>();
 
   constructor(
@@ -59,34 +52,32 @@ export class HeatModel {
     this.end = extentOf(loaded.series)[1];
     this.axis = stepAxis(kind, Math.max(from, extent[0]), Math.max(Math.min(to, extent[1]), extent[0] + 1));
     this.columns = columnsOf(loaded.series.steps, loaded.series.count, this.axis, Math.max(1, width), this.end);
+    this.scratch = newReduced(this.columns.count);
   }
 
   of(node: TreeNode): Reduced {
     let out = this.reduced.get(node.key);
     if (!out) {
-      if (!filled.includes(this) && filled.push(this) > MOST_FILLED) filled.shift()?.reduced.clear();
-      out = node.kind === "leaf" ? this.leaf(node.row) : this.merge(node.children);
+      out = node.kind === "leaf" ? this.leaf(node.row, newReduced(this.columns.count)) : this.worst(node.children);
       this.reduced.set(node.key, out);
     }
     return out;
   }
 
-  /** Several nodes as one: what a group shows, and a line of the overview that stands for more than one layer. */
-  merge(nodes: readonly TreeNode[]): Reduced {
-    const [head, ...others] = nodes;
-    if (!head) return emptyReduced(this.columns.count);
-    if (others.length === 0) return this.of(head);
-    const out = copyReduced(this.of(head));
-    for (const node of others) {
-      mergeChild(out, this.of(node), this.statistic.reducer, this.loaded.domain.reference);
+  /** Several nodes as one. A leaf that is not on screen itself is not kept: 1,000 take 12 MB. */
+  private worst(nodes: readonly TreeNode[]): Reduced {
+    const out = emptyReduced(this.columns.count);
+    for (const node of nodes) {
+      const known = node.kind === "group" ? this.of(node) : this.reduced.get(node.key);
+      const part = known ?? this.leaf(node.row, this.scratch);
+      mergeChild(out, part, this.statistic.reducer, this.loaded.domain.reference);
     }
     return out;
   }
 
-  private leaf(row: number): Reduced {
+  private leaf(row: number, out: Reduced): Reduced {
     const { series } = this.loaded;
     if (row >= series.rows) return emptyReduced(this.columns.count);
-    const out = newReduced(this.columns.count);
     reduceRow(series, row, this.columns, this.statistic.reducer, out);
     return out;
   }
@@ -100,11 +91,8 @@ export class HeatModel {
     return [first[0] as number, last[c] as number];
   }
 
-  cell(node: TreeNode, sample: number): Cell {
-    return cellOf(this.loaded, this.statistic, node.rows, sample);
-  }
-
-  cellIn(rows: readonly number[], sample: number): Cell {
+  /** Of a node, or of some rows. */
+  cell({ rows }: Pick<TreeNode, "rows">, sample: number): Cell {
     return cellOf(this.loaded, this.statistic, rows, sample);
   }
 
@@ -122,9 +110,9 @@ export class HeatModel {
     return sampleAt(steps, count, step);
   }
 
-  /** The sample that stands for a step of another run; -1 for none. */
-  sampleInForce(step: number): number {
-    return sampleInForce(this.loaded.series, step);
+  /** The sample that stands for the step of another run's; -1 for none. */
+  sampleInForce({ loaded }: HeatModel, sample: number): number {
+    return sampleInForce(this.loaded.series, loaded.series.steps[sample] ?? Number.NaN);
   }
 
   /** Middle of a sample's place in the picture, 0 … 1; outside when it is not in the window. */
@@ -142,7 +130,11 @@ export class HeatModel {
     let span = this.spans.get(node.key);
     if (!span) {
       const { low, high, state } = this.of(node);
-      span = { low: extreme(low, -1), high: extreme(high, 1), broken: state.includes(NONFINITE) };
+      span = {
+        low: low.reduce((best, x) => (x < best || Number.isNaN(best) ? x : best)),
+        high: high.reduce((best, x) => (x > best || Number.isNaN(best) ? x : best)),
+        broken: state.includes(NONFINITE),
+      };
       this.spans.set(node.key, span);
     }
     return span;
@@ -171,12 +163,6 @@ export interface Span {
   readonly low: number;
   readonly high: number;
   readonly broken: boolean;
-}
-
-function extreme(values: Float32Array, sign: 1 | -1): number {
-  let best = Number.NaN;
-  for (const value of values) if (!(value * sign <= best * sign) && !Number.isNaN(value)) best = value;
-  return best;
 }
 
 /** Times and first sample of what was not finite in some rows of the window. */

@@ -1,38 +1,35 @@
 /** The whole run in one strip above the rows: a map to see all layers at once, and to choose the steps on. */
-import { useMemo } from "preact/hooks";
 import { plural } from "../../base/format";
-import { useLate } from "../../base/hooks";
 import { clamp } from "../../base/scales";
-import { leavesOf, type TreeNode, type VisibleRow } from "../../data/tree";
+import type { TreeNode, VisibleRow } from "../../data/tree";
 import * as view from "../../data/view";
 import { Brush } from "../../views/brush";
 import type { RowWindow } from "../../views/row_frame";
 import { drawOverview } from "./draw_overview";
 import type { HeatModel } from "./model";
 import { Panel } from "./panel";
+import type { PictureProps } from "./picture_props";
 
-export interface OverviewProps {
-  readonly model: HeatModel;
-  readonly tree: TreeNode;
-  readonly rows: readonly VisibleRow[];
+export interface OverviewProps extends PictureProps {
+  /** What is drawn: the model whose lines were made last. */
+  readonly late: HeatModel | undefined;
+  readonly lines: TreeNode;
   readonly rowView: RowWindow | null;
 }
 
-export function Overview({ model: next, tree, rows, rowView }: OverviewProps) {
-  const model = useLate(next);
-  const leaves = useMemo(() => leavesOf(tree), [tree]);
+export function Overview({ whole: { axis }, late, lines, tree, rows, rowView }: OverviewProps) {
   const [from, to] = view.range.value ?? [];
-  const before = from === undefined ? 0 : clamp(next.axis.unit(from));
-  const after = to === undefined ? 0 : 1 - clamp(next.axis.unit(to));
+  const before = from === undefined ? 0 : clamp(axis.unit(from));
+  const after = to === undefined ? 0 : 1 - clamp(axis.unit(to));
   const [top, bottom] = rowSpan(tree, rows, rowView);
   return (
     <div class="overview">
-      <Brush class="overview-brush" axis={next.axis}>
+      <Brush class="overview-brush" axis={axis}>
         <Panel
           class="key-picture"
-          label={`Overview of all ${plural(leaves.length, "row")} over all steps`}
-          draw={(...pen) => model && drawOverview(model, leaves, ...pen)}
-          of={[model, leaves]}
+          label={`Overview of all ${plural(tree.rows.length, "row")} over all steps`}
+          draw={(...pen) => late && drawOverview(late, lines.children, ...pen)}
+          of={[late, lines]}
         />
         <div class="overview-shade" style={{ left: 0, width: percent(before) }} />
         <div class="overview-shade" style={{ right: 0, width: percent(after) }} />

@@ -1,9 +1,10 @@
 /** The picture: overview, axis, then tree | heat map | depth profile on shared rows, and the selected row over time. */
 import { useState } from "preact/hooks";
 import { formatCount, plural } from "../../base/format";
+import { useLate, useMemo } from "../../base/hooks";
 import { FINITE, NONFINITE } from "../../data/series";
 import { say } from "../../data/statistics";
-import type { VisibleRow } from "../../data/tree";
+import { inLines, type VisibleRow } from "../../data/tree";
 import * as view from "../../data/view";
 import { SeverityIcon } from "../../views/icons";
 import type { RowWindow } from "../../views/row_frame";
@@ -19,6 +20,9 @@ import { ScalarsStrip } from "./scalars_strip";
 import { Strip } from "./strip";
 import { nounOf } from "./verdict";
 
+/** As high as the overview is, in pixels. */
+const OVERVIEW_LINES = 48;
+
 export function Picture(props: PictureProps) {
   const { shown, whole, pair, scalars, tree, rows, selected, pinned, hover, width } = props;
   const { main: model } = shown;
@@ -29,6 +33,14 @@ export function Picture(props: PictureProps) {
   const noun = nounOf(model.statistic);
   const title = kind === "layers" ? "Layers" : "Parameters";
   const band = useBand(props.manifest, shown, sample);
+  const lines = useMemo(() => inLines(tree, OVERVIEW_LINES), [tree]);
+  // Nothing chosen: all rows together, so that there is always a curve to read.
+  const node = selected ?? lines;
+  const next = useMemo(() => ({ shown, whole }), [shown, whole]);
+  const late = useLate(next, function* () {
+    const models = selected ? [whole] : [whole, shown.a, shown.b];
+    for (const m of models) for (const line of lines.children) yield m?.of(line);
+  });
   return (
     <div class="picture-grid">
       <div class="corner">
@@ -37,7 +49,7 @@ export function Picture(props: PictureProps) {
           {plural(tree.rows.length, noun)}, {plural(series.count, "sampled step")}
         </span>
       </div>
-      <Overview model={whole} tree={tree} rows={rows} rowView={rowView} />
+      <Overview {...props} late={late?.whole} lines={lines} rowView={rowView} />
       <ProfileHead shown={shown} pair={pair} band={band} sample={sample} />
 
       <div class="column-heads">
@@ -71,7 +83,7 @@ export function Picture(props: PictureProps) {
         </TreeFrame>
       )}
 
-      <Strip {...props} />
+      <Strip {...props} late={late?.shown} node={node} />
       {scalars && <ScalarsStrip {...props} scalars={scalars} sample={sample} />}
     </div>
   );

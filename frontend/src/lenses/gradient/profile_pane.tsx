@@ -1,6 +1,7 @@
 /** The depth profile beside the heat map: what its lines and its band are, its value axis, and the picture. */
-import { useMemo } from "preact/hooks";
+
 import { formatCount, formatValue, plural } from "../../base/format";
+import { useMemo } from "../../base/hooks";
 import { type Band, bandOf, farDecades, hasBand, outside, weightedRows } from "../../data/expected";
 import type { Manifest } from "../../data/manifest";
 import { drawProfile, PROFILE_INSET, type ProfilePicture } from "./draw_profile";

@@ -1,7 +1,7 @@
 /** Under the picture, on the same steps: the loss and the learning rate, or whatever else the training loop wrote. */
 import type { Signal } from "@preact/signals";
-import { useMemo } from "preact/hooks";
 import { formatCount, formatValue } from "../../base/format";
+import { useMemo } from "../../base/hooks";
 import type { RunStore } from "../../data/run_store";
 import { recordAt, type ScalarData, type ScalarName, type ScalarSeries } from "../../data/scalars";
 import * as view from "../../data/view";

@@ -127,10 +127,10 @@ const NOTHING: Cell = { value: Number.NaN, state: MISSING, row: -1 };
 export function readingOf(shown: Shown, node: TreeNode, sample: number): Reading {
   const main = shown.main.cell(node, sample);
   const rows = main.row >= 0 ? [main.row] : node.rows;
-  const a = shown.a.cellIn(rows, sample);
+  const a = shown.a.cell({ rows }, sample);
   if (!shown.b) return { main, a, b: NOTHING, difference: NOTHING };
   // A group of which the first run has nothing is judged by the second.
-  const b = shown.b.cellIn(rows, shown.b.sampleInForce(shown.a.loaded.series.steps[sample] ?? Number.NaN));
+  const b = shown.b.cell({ rows }, shown.b.sampleInForce(shown.a, sample));
   const value = differ(shown.a.statistic.scale, a.value, b.value);
   const state = together(a.state, b.state);
   return { main, a, b, difference: { value: state === MISSING ? Number.NaN : Math.fround(value), state, row: a.row } };

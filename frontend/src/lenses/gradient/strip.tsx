@@ -1,7 +1,6 @@
 /** Below the rows: what the selected row is, and its numbers over time. */
-import { useMemo } from "preact/hooks";
 import { formatCount, plural } from "../../base/format";
-import { useLate } from "../../base/hooks";
+import { useMemo } from "../../base/hooks";
 import type { Scale } from "../../base/scales";
 import { lineScale } from "../../data/domain";
 import type { Manifest } from "../../data/manifest";
@@ -11,15 +10,13 @@ import { drawStrip } from "./draw_strip";
 import { countNonFinite, type HeatModel, type Span } from "./model";
 import { Crosses, Panel } from "./panel";
 import type { PictureProps } from "./picture_props";
+import type { Shown } from "./shown";
 import { nounOf } from "./verdict";
 
 /** The values themselves, whatever the colours show. */
-export function Strip(props: PictureProps) {
-  const { tree, manifest, pinned, hover } = props;
-  const shown = useLate(props.shown);
-  const [model, other] = [shown?.a ?? null, shown?.b ?? null];
-  // Nothing chosen: all rows together, so that there is always a curve to read.
-  const selected = props.selected ?? tree;
+export function Strip(props: PictureProps & { readonly late: Shown | undefined; readonly node: TreeNode }) {
+  const { manifest, pinned, hover, late, node: selected } = props;
+  const [model, other] = [late?.a ?? null, late?.b ?? null];
   const spans = [model, other].flatMap((of) => of?.span(selected) ?? []);
   const { label } = props.shown.a.statistic;
   return (

@@ -1,6 +1,7 @@
 /** Structure: what is this model, and which part is that row? */
-import { useEffect, useMemo, useRef } from "preact/hooks";
+import { useRef } from "preact/hooks";
 import { formatCount } from "../../base/format";
+import { useEffect, useMemo } from "../../base/hooks";
 import { other, store } from "../../data/session";
 import { leavesOf, nodeAt, type TreeNode } from "../../data/tree";
 import * as view from "../../data/view";

@@ -1,7 +1,8 @@
 /** The dataflow as a graph: what feeds what, coloured by a vital sign at the cursor step. */
 import { useSignal } from "@preact/signals";
-import { useMemo, useRef } from "preact/hooks";
+import { useRef } from "preact/hooks";
 import { formatCount, plural } from "../../../base/format";
+import { useMemo } from "../../../base/hooks";
 import { svgText } from "../../../base/svg";
 import type { RunStore } from "../../../data/run_store";
 import { ancestorsOf, nodeAt, type TreeNode } from "../../../data/tree";

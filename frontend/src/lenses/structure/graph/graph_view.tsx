@@ -2,8 +2,8 @@
 
 import type { Signal } from "@preact/signals";
 import type { RefObject } from "preact";
-import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
-import { type Size, useSize } from "../../../base/hooks";
+import { useRef } from "preact/hooks";
+import { type Size, useEffect, useLayoutEffect, useSize } from "../../../base/hooks";
 import { clamp } from "../../../base/scales";
 import { addressOf } from "../../../data/tree";
 import * as view from "../../../data/view";

@@ -1,7 +1,7 @@
 /** The whole graph, small, with what is seen of it; a press moves there. */
 import type { Signal } from "@preact/signals";
-import { useMemo } from "preact/hooks";
 import type { Size } from "../../../base/hooks";
+import { useMemo } from "../../../base/hooks";
 import type { Camera } from "./camera";
 import type { Shown } from "./graph_view";
 

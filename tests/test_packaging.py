@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import zipfile
 from pathlib import Path
 
@@ -67,8 +66,7 @@ def without_node(tmp_path: Path) -> dict[str, str]:
 
 def test_an_sdist_installs_without_node(built, tmp_path):
     (archive,) = built.glob("*.tar.gz")
-    with tarfile.open(archive) as tar:
-        tar.extractall(tmp_path, filter="data")
+    shutil.unpack_archive(archive, tmp_path)
     (source,) = tmp_path.glob("torchvitals-*")
     done = run(sys.executable, "-m", "build", "--wheel", "--no-isolation", ".", cwd=source, **without_node(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr

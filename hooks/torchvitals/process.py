@@ -230,7 +230,7 @@ def _before_any_call(module: nn.Module, args: Any) -> None:
 
 # While any model is armed -------------------------------------------------------------------------------------------
 
-_OBJECTS = 200_000  # new ones before Python collects; a measured layer has some tens
+_OBJECTS = 50_000  # new ones before Python collects; a measured layer has some tens
 
 
 def armed(vitals: Vitals, is_armed: bool) -> None:

@@ -167,7 +167,7 @@ def sums_of_rows(x_RN: Tensor, scratch: Scratch) -> Array:
         sums[:, ZEROS] = n - scratch.nonzero(x_RN).sum(1).numpy()
         sums[:, SUBNORMAL] -= sums[:, ZEROS]
     sums[:, SUM] = x_RN.sum(1).numpy()
-    sums[:, SUMSQ] = torch.linalg.vecdot(x_RN, x_RN).numpy()
+    sums[:, SUMSQ] = torch.mul(x_RN, x_RN, out=magnitude).sum(1).numpy()
     with np.errstate(all="ignore"):
         means = sums[:, SUM] * sums[:, SUM] * ((1 + 1 / _CANCELS) / n)
         extreme = _are_extreme(sums[:, SUMSQ], n) | ~(means <= sums[:, SUMSQ])
@@ -179,9 +179,9 @@ def sums_of_rows(x_RN: Tensor, scratch: Scratch) -> Array:
     return sums
 
 
-def squares_of_rows(x_RN: Tensor) -> Array:
+def squares_of_rows(x_RN: Tensor, scratch: Scratch) -> Array:
     """Their sums of squares alone: float64 [R]."""
-    squares: Array = torch.linalg.vecdot(x_RN, x_RN).numpy().astype(np.float64)
+    squares: Array = torch.mul(x_RN, x_RN, out=scratch.like(x_RN)).sum(1).numpy().astype(np.float64)
     with np.errstate(all="ignore"):
         careful = np.flatnonzero(_are_extreme(squares, x_RN.shape[1]))
         if careful.size:

@@ -70,7 +70,7 @@ class _Place:
         if module is None:
             return None
         held: Any = module._parameters
-        # The attribute takes ten times as long, but of a scripted module there is nothing else.
+        # The attribute takes longer, but of a scripted module there is nothing else.
         return held.get(self.attribute) if isinstance(held, dict) else getattr(module, self.attribute, None)
 
 
@@ -189,7 +189,7 @@ class Parameters:
         found = [(p.grad, row) for p, row in self._each() if p.grad is not None and statistics.measurable(p.grad)]
         piles, others = piled(found, self._pool)
         for pile in piles:
-            for row, squares in zip(pile.rows, host.squares_of_rows(pile.values_RN).tolist(), strict=True):
+            for row, squares in zip(pile.rows, host.squares_of_rows(pile.values_RN, self._host).tolist(), strict=True):
                 row.unclipped = [0.0] * COLUMNS
                 row.unclipped[SUMSQ] = squares
                 row.unclipped_elements = pile.values_RN.shape[1]
@@ -229,7 +229,7 @@ class Parameters:
         now = {id(row): parameter for parameter, row in found}
         piles, self._piles = self._piles, []
         for pile in piles:
-            squares = changes(pile, now)
+            squares = changes(pile, now, self._host)
             for i, row in enumerate(pile.rows):
                 if not pile.trainable[i]:
                     continue

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from torchvitals import host
-from torchvitals.scratch import CHUNK, Pool
+from torchvitals.scratch import CHUNK, Pool, Scratch
 
 if TYPE_CHECKING:
     from torchvitals.parameters import ParameterRow
@@ -55,12 +55,13 @@ def piled(pairs: Pairs, pool: Pool) -> tuple[list[Pile], Pairs]:
     return piles, others
 
 
-def changes(pile: Pile, parameters: dict[int, Any]) -> NDArray[np.float64] | None:
+def changes(pile: Pile, parameters: dict[int, Any], scratch: Scratch) -> NDArray[np.float64] | None:
     """Sum of the squared changes of each tensor since it was piled.
 
     Args:
         pile: what they were.
         parameters: what they are, by the identity of their row.
+        scratch: buffers of the host.
 
     Returns:
         [tensors], or ``None`` where some are gone or have become something else.
@@ -70,7 +71,7 @@ def changes(pile: Pile, parameters: dict[int, Any]) -> NDArray[np.float64] | Non
         return None
     if len({x.dtype for x in now}) != 1 or now[0].dtype not in _DTYPES:
         return None
-    return host.squares_of_rows(_values(now).sub_(pile.values_RN))
+    return host.squares_of_rows(_values(now).sub_(pile.values_RN), scratch)
 
 
 def _is_small(x: Tensor) -> bool:

@@ -255,7 +255,7 @@ def _run_eagerly(eager: bool) -> None:
 def _collect_seldom(seldom: bool) -> None:
     """What is measured lives until the step ends, so looking through it for garbage finds none.
 
-    With 1,000 layers that was a third of what a sampled step costs. Who has switched the collector off, or its
+    With 1,000 layers that was a quarter of what a sampled step costs. Who has switched the collector off, or its
     thresholds higher, keeps them.
     """
     global _thresholds

@@ -150,8 +150,8 @@ def _add_spread(goals: list[Goal], x_RN: Tensor, shape: torch.Size) -> None:
     half = shape[0] // 2
     pairs = min(half, PAIRS)
     x_REB = x_RN.view(len(goals), shape[0], -1)
-    difference = x_REB[:, :pairs] - x_REB[:, half : half + pairs]
-    squares = torch.linalg.vector_norm(difference, dim=(1, 2), dtype=torch.float64).square().tolist()
+    difference = x_REB[:, :pairs].double() - x_REB[:, half : half + pairs]
+    squares = difference.square_().sum((1, 2)).tolist()
     for goal, square in zip(goals, squares, strict=True):
         goal.sums[SPREAD] += square / 2
         goal.sums[COMPARED] += difference[0].numel()

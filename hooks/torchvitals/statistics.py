@@ -35,7 +35,6 @@ from torchvitals.sums import (
     SUBNORMAL,
     SUM,
     SUMSQ,
-    WORKABLE,
     ZEROS,
     Limits,
     UnitSums,
@@ -188,9 +187,7 @@ def add_activation(
         x_AUB = y.view(-1, y.shape[axis])
     else:
         x_AUB = y.view(math.prod(y.shape[:axis]), y.shape[axis], -1)
-    pieces: Iterable[tuple[Tensor, slice]] = ((x_AUB, _EVERY),)
-    if x_AUB.numel() > CHUNK or x.dtype not in WORKABLE:
-        pieces = ((workable(piece, scratch), of_units) for piece, of_units in _pieces(x_AUB))
+    pieces = ((workable(piece, scratch), of_units) for piece, of_units in _pieces(x_AUB))
     if scratch.host:
         host.add_activation(row, pieces, scratch, units, limits)
     else:
@@ -241,16 +238,14 @@ def _squares(first: Tensor, second: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.dot(difference, difference)
 
 
-_EVERY: Final = slice(None)
-
-
 def _pieces(x_AUB: Tensor) -> Iterator[tuple[Tensor, slice]]:
     """Contiguous parts of at most `CHUNK` elements, and the units they hold. ``x_AUB`` may have no last axis."""
+    every = slice(None)
     if x_AUB.numel() <= CHUNK:
-        yield x_AUB, _EVERY
+        yield x_AUB, every
     elif x_AUB.shape[1:].numel() <= CHUNK:
         for piece in x_AUB.split(CHUNK // x_AUB.shape[1:].numel()):
-            yield piece, _EVERY
+            yield piece, every
     else:
         for x_UB in x_AUB.split(1):
             at_once = max(1, CHUNK // x_UB.shape[2:].numel())

@@ -53,11 +53,8 @@ def empty_units(scratch: Scratch, units: int) -> UnitSums:
     return UnitSums(scratch.zeros(units), scratch.zeros(units))
 
 
-WORKABLE: Final = frozenset((torch.float32, torch.float64))
-
-
 def workable(piece: Tensor, scratch: Scratch) -> Tensor:
     """float32 or float64: narrower formats are slow to reduce and overflow in their own type."""
-    if piece.dtype in WORKABLE:
+    if piece.dtype in (torch.float32, torch.float64):
         return piece
     return scratch.like(piece, slot=1, dtype=torch.float32).copy_(piece)

@@ -12,6 +12,7 @@ from tests.torchvitals import twin
 from torchvitals import host
 from torchvitals import statistics as st
 from torchvitals.scratch import Scratch
+from torchvitals.stage import Goal, Stage
 from torchvitals.sums import empty_row, empty_units
 from torchvitals_tb import packing
 
@@ -111,12 +112,21 @@ def test_tensors_reduced_side_by_side_are_what_they_are_in_float64():
     assert sums[:, st.ZEROS].tolist() == zeros.tolist()
     assert sums[:, st.SUBNORMAL].tolist() == (tiny - zeros).tolist()
     assert sums[:, st.NONFINITE].tolist() == (~np.isfinite(wide)).sum(1).tolist()
-    squares = host.squares_of_rows(x_RN)
+    squares = host.squares_of_rows(x_RN, scratch)
     np.testing.assert_allclose(squares, expected[1], rtol=1e-6)
     for bins, row in zip(host.bins_of_rows(x_RN), x_RN, strict=True):
         counts = np.zeros(st.BINS, dtype=int)
         counts[bins[0]] = bins[1]
         assert counts.tolist() == np.asarray(st.count_bins(row, scratch)).tolist()
+
+
+def test_spread_of_a_small_output_does_not_overflow():
+    x = torch.tensor([[3e38, 1.0], [-3e38, 2.0]])
+    waiting = Stage(Scratch(torch.device("cpu")), lambda goal, error: pytest.fail(str(error)))
+    sums = empty_row(Scratch(torch.device("cpu")))
+    waiting.put(x, Goal(sums, x.shape, None, None, True, None))
+    waiting.reduce()
+    assert sums[st.SPREAD] == pytest.approx(np.square(np.diff(x.double().numpy(), axis=0)).sum() / 2, rel=1e-12)
 
 
 def test_subnormal_share_of_a_small_tensor_is_exact(scratch):

@@ -75,7 +75,8 @@ def changes(pile: Pile, parameters: dict[int, Any], scratch: Scratch) -> NDArray
 
 
 def _is_small(x: Tensor) -> bool:
-    return x.layout == torch.strided and 0 < x.numel() <= _SMALL
+    # Others are sampled in the order in which they lie, which is not that of a pile.
+    return x.layout == torch.strided and 0 < x.numel() <= _SMALL and x.is_contiguous()
 
 
 def _pile(pairs: Pairs) -> Pile:

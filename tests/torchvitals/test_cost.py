@@ -229,7 +229,7 @@ def test_the_collector_rests_while_any_model_is_armed_and_is_then_as_it_was(tmp_
         gc.set_threshold(*usual)
 
 
-def test_a_thousand_sampled_steps_leak_nothing(tmp_path):
+def test_hundreds_of_sampled_steps_leak_nothing(tmp_path):
     class Net(nn.Module):
         """With a parameter handed through, whose hook would pile up."""
 
@@ -259,22 +259,20 @@ def test_a_thousand_sampled_steps_leak_nothing(tmp_path):
             optimizer.zero_grad()
             model(x).square().mean().backward()
             optimizer.step()
-        gc.collect()
-        return sys.getallocatedblocks(), len(tensors_alive())
+        vitals.flush()  # else what waits to be written is counted too
+        tensors = len(tensors_alive())
+        return sys.getallocatedblocks(), tensors
 
     with attach_hooks(model, tmp_path, every=1, on_error="raise", mirror=False) as vitals:
-        steps(20)
-        vitals.flush()
+        steps(40)
         blocks, tensors = steps(20)
-        vitals.flush()
-        more_blocks, more_tensors = steps(1000)
-        vitals.flush()
+        more_blocks, more_tensors = steps(500)
         assert more_tensors == tensors
-        # A block or two a step would be thousands.
-        assert more_blocks - blocks < 500
+        # One a step would be 500; the interpreter's own come and go by a hundred.
+        assert more_blocks - blocks < 300
         assert len(model.token.weight._backward_hooks or ()) <= 1
         out = model(x)
         gone = weakref.ref(out)
         del out
         assert gone() is None
-    assert load_run(tmp_path).steps.tolist() == list(range(1040))
+    assert load_run(tmp_path).steps.tolist() == list(range(560))

@@ -18,9 +18,9 @@ from torchvitals.parameters import Parameters
 from torchvitals.rows import Row
 from torchvitals.statistics import Vector, to_float32
 from torchvitals.sums import ABS_MAX, COLUMNS, COMPARED, NONFINITE, SATURATED, SPREAD, SUBNORMAL, ZEROS
-from torchvitals.units import UnitRecord
+from torchvitals.units import UnitCounts, UnitRecord
 from torchvitals_tb import packing, schema
-from torchvitals_tb.schema import ACTIVATIONS, DORMANT_TAU
+from torchvitals_tb.schema import ACTIVATIONS
 
 Host = NDArray[Any] | None
 _PLAIN = frozenset((type(None), list, tuple, float, int, bool, np.ndarray))  # quicker to tell than what is a tensor
@@ -152,15 +152,14 @@ class Snapshot:
         split = 6 * len(self.layers)
         layer_columns = [arrays[i:split:6] for i in range(6)]
         parameter_columns = [arrays[split + i :: 7] for i in range(7)]
-        values = self._layer_statistics(layer_columns, scale)
+        counts = UnitCounts.of(layer_columns[4], layer_columns[5], self._observations)
+        units.add(counts)
+        values = self._layer_statistics(layer_columns[:2], counts, scale)
         values |= self._parameter_statistics(parameter_columns, scale, parameter_scale)
-        for i, (fired, magnitude) in enumerate(zip(*layer_columns[4:], strict=True)):
-            if fired is not None and magnitude is not None and self._observations[i]:
-                units.add(i, fired, magnitude, self._observations[i])
         frame = Frame(
             step=self.step,
             manifest=manifest,
-            statistics={name: to_float32(values[name]) for name in schema.STATISTICS},
+            statistics=_to_float32(values, schema.LAYER_STATISTICS) | _to_float32(values, schema.PARAMETER_STATISTICS),
             run=np.concatenate([counters, [float(skipped), np.nan if loss_scale is None else scale]]),
             scalars=self._scalars_of(values),
         )
@@ -174,19 +173,13 @@ class Snapshot:
             frame.units = units.take(self.layers)
         return frame
 
-    def _layer_statistics(self, columns: list[list[Host]], scale: float) -> dict[str, Vector]:
+    def _layer_statistics(self, columns: list[list[Host]], counts: UnitCounts, scale: float) -> dict[str, Vector]:
         activation, gradient = _stack(columns[0]), _stack(columns[1])
         n, m = self._elements.astype(np.float64) if len(self.layers) else np.zeros((2, 0))
         mean, std, rms = statistics.moments(activation, n)
         bounded = np.array([_is_bounded(layer) for layer in self.layers], dtype=bool)
         dead, dormant = np.full((2, len(n)), np.nan)
-        for i, (fired, magnitude) in enumerate(zip(*columns[4:], strict=True)):
-            if fired is not None and magnitude is not None and self._observations[i]:
-                dead[i] = np.mean(fired == 0)
-                finite = magnitude[np.isfinite(magnitude)]
-                dormant[i] = (
-                    np.count_nonzero(finite <= DORMANT_TAU * np.mean(finite)) / len(fired) if len(finite) else 0
-                )
+        dead[counts.rows], dormant[counts.rows] = counts.dead_and_dormant()
         return {
             "activation/mean": mean,
             "activation/std": std,
@@ -244,6 +237,11 @@ class Snapshot:
         if counted.any():
             out["vitals/dead_fraction"] = float(np.average(dead[counted], weights=units[counted]))
         return out
+
+
+def _to_float32(values: dict[str, Vector], names: tuple[str, ...]) -> dict[str, NDArray[np.float32]]:
+    """Those of one kind of rows, converted together."""
+    return dict(zip(names, to_float32(np.stack([values[name] for name in names])), strict=True))
 
 
 def _stack(column: list[Host]) -> Vector:

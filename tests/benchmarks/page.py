@@ -199,9 +199,10 @@ def measure(browser: Chromium, url: str, run: str, other: str | None, repeat: in
     tab.evaluate("[...document.querySelectorAll('button')].find((b) => b.textContent.includes('Expand')).click()")
     left, top, width, height = tab.evaluate(
         """(() => {
-          const [frame, box] = [frameElement, document.querySelector("[data-testid=heatmap]")].map((e) =>
-            e.getBoundingClientRect());
-          return [frame.x + box.x, frame.y + box.y, box.width, box.height];
+          // More rows are drawn than are seen.
+          const [frame, box, seen] = [frameElement, ...["[data-testid=heatmap]", ".rows-scroll"].map((at) =>
+            document.querySelector(at))].map((e) => e.getBoundingClientRect());
+          return [frame.x + box.x, frame.y + seen.y, box.width, seen.height];
         })()"""
     )
 

@@ -47,9 +47,8 @@ export interface Marks {
 }
 
 /** Diagonal stripes: "not finite". */
-export function hatch(context: CanvasRenderingContext2D, colours: Marks): CanvasPattern | string {
-  const { hatchInk: ink, hatchPaper: paper } = colours;
-  const stripes = tile(`hatch ${ink} ${paper}`, paper, (t) => {
+export function hatch({ hatchInk: ink, hatchPaper: paper }: Marks): CanvasPattern | string {
+  return pattern(ink, paper, (t) => {
     t.strokeStyle = ink;
     t.lineWidth = 2;
     t.beginPath();
@@ -59,25 +58,22 @@ export function hatch(context: CanvasRenderingContext2D, colours: Marks): Canvas
     }
     t.stroke();
   });
-  return context.createPattern(stripes, "repeat") ?? ink;
 }
 
 /** A fine checker: "not measured". */
-export function checker(context: CanvasRenderingContext2D, colours: Marks): CanvasPattern | string {
-  const { checkInk: ink, checkPaper: paper } = colours;
-  const squares = tile(`checker ${ink} ${paper}`, paper, (t) => {
-    t.fillStyle = ink;
+export function checker({ checkInk: ink, checkPaper: paper }: Marks): CanvasPattern | string {
+  return pattern(ink, paper, (t) => {
     t.fillRect(0, 0, 3, 3);
     t.fillRect(3, 3, 3, 3);
   });
-  return context.createPattern(squares, "repeat") ?? paper;
 }
 
-const tiles = new Map<string, HTMLCanvasElement>();
+const patterns = new Map<string, CanvasPattern | string>();
 
-/** Six pixels square, drawn once: a canvas costs more than the picture it is used in. */
-function tile(key: string, paper: string, draw: (context: CanvasRenderingContext2D) => void): HTMLCanvasElement {
-  const known = tiles.get(key);
+/** Of a tile six pixels square, made once: to make it costs more than the picture it is used in. */
+function pattern(ink: string, paper: string, draw: (context: CanvasRenderingContext2D) => void) {
+  const key = `${ink} ${paper}`;
+  let known = patterns.get(key);
   if (known) return known;
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = 6;
@@ -85,10 +81,12 @@ function tile(key: string, paper: string, draw: (context: CanvasRenderingContext
   if (context) {
     context.fillStyle = paper;
     context.fillRect(0, 0, 6, 6);
+    context.fillStyle = ink;
     draw(context);
   }
-  tiles.set(key, canvas);
-  return canvas;
+  known = context?.createPattern(canvas, "repeat") ?? ink;
+  patterns.set(key, known);
+  return known;
 }
 
 export interface Sheet {

@@ -2,16 +2,20 @@
  * A scrolling window over rows of one height. Everything inside is drawn for the same scroll position in the same
  * frame (tree, heat map, profile), so that rows never come apart, however many there are.
  */
+import type { Signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useRef, useState } from "preact/hooks";
 import { useLayoutEffect, useSize } from "../base/hooks";
 
+/** The part of the rows that is drawn. */
 export interface RowWindow {
+  /** Of its upper edge, from that of the first row. */
   readonly scrollTop: number;
   readonly height: number;
-  readonly width: number;
+  /** Height of what is seen of it at a time. */
+  readonly page: number;
   readonly rowHeight: number;
-  /** Rows `first … last - 1` are at least partly visible. */
+  /** Rows `first … last - 1` are at least partly in it. */
   readonly first: number;
   readonly last: number;
 }
@@ -31,23 +35,44 @@ export interface RowFrameProps {
   readonly active: number;
   readonly activeKey: string | null;
   readonly heightOf?: (rows: number, height: number) => number;
-  readonly onView?: ((view: RowWindow) => void) | undefined;
+  /**
+   * Draws rows above and below too, and lets the browser scroll them by itself until it comes near their end: so
+   * scrolling waits for nothing. Not where something outside of the frame is to move with them.
+   */
+  readonly ahead?: boolean | undefined;
+  /** Told what is seen, for what is drawn outside of it. */
+  readonly at?: Signal<RowWindow | null> | undefined;
   readonly children: (view: RowWindow) => ComponentChildren;
 }
 
-export function RowFrame({ rows, active, activeKey, heightOf = rowHeightFor, onView, children }: RowFrameProps) {
+/** Of what is seen, drawn on either side of it. */
+const AHEAD = 0.75;
+
+export function RowFrame({ rows, active, activeKey, heightOf = rowHeightFor, ahead, at, children }: RowFrameProps) {
   const scroller = useRef<HTMLDivElement>(null);
   const { width, height } = useSize(scroller);
+  /** Where the window was made. */
   const [scrolled, setScrolled] = useState(0);
+  const seen = useRef(0);
   const rowHeight = heightOf(rows, height);
-  const scrollTop = Math.max(0, Math.min(scrolled, rows * rowHeight - height));
-  const view: RowWindow = {
-    scrollTop,
-    width,
-    height,
-    rowHeight,
-    first: Math.max(0, Math.floor(scrollTop / rowHeight)),
-    last: Math.min(rows, Math.ceil((scrollTop + height) / rowHeight)),
+  const end = Math.max(rows * rowHeight, height);
+  const windowAt = (scrollTop: number, beyond: number): RowWindow => {
+    const middle = Math.max(0, Math.min(scrollTop, end - height));
+    const top = Math.max(0, middle - beyond);
+    const bottom = Math.min(end, middle + height + beyond);
+    return {
+      scrollTop: top,
+      height: bottom - top,
+      page: height,
+      rowHeight,
+      first: Math.floor(top / rowHeight),
+      last: Math.min(rows, Math.ceil(bottom / rowHeight)),
+    };
+  };
+  const beyond = ahead ? Math.round(AHEAD * height) : 0;
+  const view = windowAt(scrolled, beyond);
+  const tell = () => {
+    if (at) at.value = windowAt(seen.current, 0);
   };
   useLayoutEffect(() => {
     const element = scroller.current;
@@ -55,7 +80,8 @@ export function RowFrame({ rows, active, activeKey, heightOf = rowHeightFor, onV
     const top = active * rowHeight;
     if (top < element.scrollTop) element.scrollTop = top;
     else if (top + rowHeight > element.scrollTop + height) element.scrollTop = top + rowHeight - height;
-    setScrolled(element.scrollTop);
+    seen.current = element.scrollTop;
+    setScrolled(seen.current);
   }, [activeKey, active >= 0, height > 0]);
   useLayoutEffect(() => {
     const element = scroller.current;
@@ -64,16 +90,23 @@ export function RowFrame({ rows, active, activeKey, heightOf = rowHeightFor, onV
     // For heads and axes that line up with the rows.
     element?.parentElement?.style.setProperty("--gutter", `${gutter}px`);
   }, [width, height]);
-  useLayoutEffect(() => onView?.(view));
+  useLayoutEffect(tell, [scrolled, height, rowHeight, rows]);
   return (
     <div
       class="rows-scroll"
       ref={scroller}
-      onScroll={(event) => setScrolled(event.currentTarget.scrollTop)}
+      onScroll={(event) => {
+        seen.current = event.currentTarget.scrollTop;
+        if (Math.abs(seen.current - scrolled) * 2 > beyond) setScrolled(seen.current);
+        else tell();
+      }}
       tabIndex={-1}
     >
-      <div style={{ height: `${Math.max(rows * rowHeight, height)}px` }}>
-        <div class="rows-window" style={{ height: `${height}px` }}>
+      <div class="rows-all" style={{ height: `${end}px` }}>
+        <div
+          class={`rows-window${ahead ? " ahead" : ""}`}
+          style={{ height: `${view.height}px`, ...(ahead && { top: `${view.scrollTop}px` }) }}
+        >
           {height > 0 && children(view)}
         </div>
       </div>

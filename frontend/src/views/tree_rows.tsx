@@ -2,7 +2,8 @@
  * The tree as an ARIA treegrid (W3C authoring practices): arrows walk and fold, one row is in the tab order, and only
  * the rows in the window exist.
  */
-import type { ComponentChildren } from "preact";
+import type { Signal } from "@preact/signals";
+import type { ComponentChildren, VNode } from "preact";
 import { useRef } from "preact/hooks";
 import { useLayoutEffect } from "../base/hooks";
 import { addressOf, type TreeNode, type VisibleRow } from "../data/tree";
@@ -24,17 +25,24 @@ export interface TreeFrameProps {
   /** Further cells of a row, and attributes for it. */
   readonly cells: (row: VisibleRow) => ComponentChildren;
   readonly attributes?: (row: VisibleRow) => Readonly<Record<string, string | number>>;
-  readonly onView?: (window: RowWindow) => void;
+  readonly ahead?: boolean | undefined;
+  readonly at?: Signal<RowWindow | null>;
   /** What stands beside the tree, on the same rows. */
   readonly children?: (window: RowWindow) => ComponentChildren;
 }
 
 /** The tree in its scrolling window, with what is drawn beside it. */
 export function TreeFrame(props: TreeFrameProps) {
-  const { rows, selected, onView, children } = props;
+  const { rows, selected, ahead, at, children } = props;
   const key = selected?.key ?? null;
   return (
-    <RowFrame rows={rows.length} active={rows.findIndex((r) => r.node.key === key)} activeKey={key} onView={onView}>
+    <RowFrame
+      rows={rows.length}
+      active={rows.findIndex((r) => r.node.key === key)}
+      activeKey={key}
+      ahead={ahead}
+      at={at}
+    >
       {(window) => (
         <>
           {rows.length > 0 || !view.search.value ? (
@@ -88,7 +96,7 @@ function TreeRows(props: TreeFrameProps & { readonly window: RowWindow }) {
     const row = rows[active];
     if (!row || event.ctrlKey || event.metaKey || event.altKey) return;
     const group = row.node.kind === "group";
-    const page = Math.max(1, Math.floor(window.height / window.rowHeight) - 1);
+    const page = Math.max(1, Math.floor(window.page / window.rowHeight) - 1);
     const moves: Record<string, () => void> = {
       ArrowDown: () => go(active + 1),
       ArrowUp: () => go(active - 1),
@@ -114,7 +122,7 @@ function TreeRows(props: TreeFrameProps & { readonly window: RowWindow }) {
     move();
   };
 
-  const drawn: ComponentChildren[] = [];
+  const drawn: VNode[] = [];
   // The active row exists even while scrolled away: the tab order must not break.
   const indices = new Set(Array.from({ length: window.last - window.first }, (_, i) => window.first + i)).add(active);
   for (const index of indices) {
@@ -127,10 +135,7 @@ function TreeRows(props: TreeFrameProps & { readonly window: RowWindow }) {
         key={node.key}
         role="row"
         class={`tree-row ${node.kind}${node.key === selected ? " selected" : ""}${node === props.highlight ? " highlighted" : ""}`}
-        style={{
-          transform: `translateY(${index * window.rowHeight - window.scrollTop}px)`,
-          height: `${window.rowHeight}px`,
-        }}
+        style={{ top: `${index * window.rowHeight}px`, height: `${window.rowHeight}px` }}
         tabIndex={index === active ? 0 : -1}
         aria-level={depth + 1}
         aria-posinset={row.position}
@@ -183,7 +188,9 @@ function TreeRows(props: TreeFrameProps & { readonly window: RowWindow }) {
       aria-rowcount={rows.length + 1}
       onKeyDown={onKeyDown}
     >
-      {drawn}
+      <div role="rowgroup" style={{ transform: `translateY(${-window.scrollTop}px)` }}>
+        {drawn}
+      </div>
     </div>
   );
 }

@@ -124,6 +124,7 @@ function DeadUnits({ setting, asked }: { setting: Setting; asked: Ailment }) {
           <TreeFrame
             label={`${TITLES[ailment]} units by layer; columns: ${heads.map(([text]) => text).join(", ")}`}
             kind={KIND}
+            ahead
             tree={tree}
             rows={rows}
             selected={shown}

@@ -36,7 +36,7 @@ export function drawUnitMap(
       sheet.pixels[line * records + r] = colour[worstOf(states, order, r * picture.units, from, to)] ?? 0;
   }
   sheet.show();
-  context.fillStyle = checker(context, colours);
+  context.fillStyle = checker(colours);
   context.fillRect(0, 0, width, height);
   for (let r = 0; r < records; r++) {
     const left = Math.round((edges[r] as number) * width);

@@ -184,10 +184,7 @@ function Distributions({ run, manifest, kind }: DistributionsProps) {
             rows={rows}
             selected={selected}
             cells={(row) => <Spread data={record} row={row} span={span} />}
-            onView={(next) => {
-              const old = frame.peek();
-              if (!old || !sameWindow(old, next)) frame.value = next;
-            }}
+            at={frame}
           >
             {() =>
               !table ? (
@@ -245,6 +242,3 @@ function Distributions({ run, manifest, kind }: DistributionsProps) {
     </div>
   );
 }
-
-const sameWindow = (a: RowWindow, b: RowWindow): boolean =>
-  a.scrollTop === b.scrollTop && a.height === b.height && a.rowHeight === b.rowHeight && a.last === b.last;

@@ -54,8 +54,8 @@ export function drawHeatMap(
 ): void {
   if (last <= first) return;
   const ratio = pixelRatio();
-  const hatched = hatch(context, theme.colours);
-  const checked = checker(context, theme.colours);
+  const hatched = hatch(theme.colours);
+  const checked = checker(theme.colours);
   /** Every row in the window, `height` high and `shift` from the top of its place. */
   const drawRows = (model: HeatModel, shift: number, height: number) => {
     const lines = rows.slice(first, last).map((row) => (row.expanded ? null : model.of(row.node)));

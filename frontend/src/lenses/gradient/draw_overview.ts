@@ -20,7 +20,7 @@ export function drawOverview(
   context.drawImage(image, 0, 0, width, height);
   const tall = height / lines.length;
   // Stripes need room: a line of one or two pixels is marked solid.
-  context.fillStyle = tall >= 3 ? hatch(context, theme.colours) : theme.colours.hatchInk;
+  context.fillStyle = tall >= 3 ? hatch(theme.colours) : theme.colours.hatchInk;
   lines.forEach((line, i) => {
     fillRuns(context, line, NONFINITE, width, i * tall, Math.max(1.5, tall), 2);
   });

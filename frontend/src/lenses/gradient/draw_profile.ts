@@ -73,7 +73,7 @@ export function drawProfile(
   context.strokeStyle = colours.accent;
   line(drawn.map(({ cell }) => cell.value));
 
-  const stripes = hatch(context, colours);
+  const stripes = hatch(colours);
   for (const { node, y, cell, expected } of drawn) {
     const { value, state } = cell;
     const [low, high] = expected;

@@ -69,7 +69,7 @@ export function drawScalars(
       context.arc(x(i), y(i), 2.5, 0, 2 * Math.PI);
       context.fill();
     }
-    context.fillStyle = hatch(context, colours);
+    context.fillStyle = hatch(colours);
     for (let i = from; i < to; i++) {
       if (Number.isNaN(y(i))) context.fillRect(Math.min(x(i), width - 3), 0, 3, height);
     }

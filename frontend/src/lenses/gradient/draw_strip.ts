@@ -56,7 +56,7 @@ export function drawStrip(
   context.strokeStyle = colours.accent;
   line(row.values);
 
-  context.fillStyle = hatch(context, colours);
+  context.fillStyle = hatch(colours);
   fillRuns(context, row, NONFINITE, width, 0, height, 3);
   for (const { at, label } of ticks) tag(context, label, 2, up(at), "left", colours.muted, colours.page);
 }

@@ -1,4 +1,5 @@
 /** The whole run in one strip above the rows: a map to see all layers at once, and to choose the steps on. */
+import type { Signal } from "@preact/signals";
 import { plural } from "../../base/format";
 import { clamp } from "../../base/scales";
 import type { TreeNode, VisibleRow } from "../../data/tree";
@@ -14,14 +15,15 @@ export interface OverviewProps extends PictureProps {
   /** What is drawn: the model whose lines were made last. */
   readonly late: HeatModel | undefined;
   readonly lines: TreeNode;
-  readonly rowView: RowWindow | null;
+  /** Only this strip follows it: the rest of the picture need not be made anew for a scroll. */
+  readonly rowView: Signal<RowWindow | null>;
 }
 
 export function Overview({ whole: { axis }, late, lines, tree, rows, rowView }: OverviewProps) {
   const [from, to] = view.range.value ?? [];
   const before = from === undefined ? 0 : clamp(axis.unit(from));
   const after = to === undefined ? 0 : 1 - clamp(axis.unit(to));
-  const [top, bottom] = rowSpan(tree, rows, rowView);
+  const [top, bottom] = rowSpan(tree, rows, rowView.value);
   return (
     <div class="overview">
       <Brush class="overview-brush" axis={axis}>

@@ -1,5 +1,5 @@
 /** The picture: overview, axis, then tree | heat map | depth profile on shared rows, and the selected row over time. */
-import { useState } from "preact/hooks";
+import { useSignal } from "@preact/signals";
 import { formatCount, plural } from "../../base/format";
 import { useLate, useMemo } from "../../base/hooks";
 import { FINITE, NONFINITE } from "../../data/series";
@@ -27,7 +27,7 @@ export function Picture(props: PictureProps) {
   const { shown, whole, pair, scalars, tree, rows, selected, pinned, hover, width } = props;
   const { main: model } = shown;
   const { series } = model.loaded;
-  const [rowView, setRowView] = useState<RowWindow | null>(null);
+  const rowView = useSignal<RowWindow | null>(null);
   const kind = model.statistic.rows;
   const sample = hover.value?.sample ?? pinned;
   const noun = nounOf(model.statistic);
@@ -72,7 +72,8 @@ export function Picture(props: PictureProps) {
           selected={selected}
           highlight={hover.value?.node ?? null}
           cells={(row) => <ValueCell model={model} pair={pair} row={row} sample={sample} />}
-          onView={(v) => sameView(v, rowView) || setRowView(v)}
+          ahead
+          at={rowView}
         >
           {(window) => (
             <>
@@ -111,8 +112,4 @@ function ValueCell(props: { model: HeatModel; pair: Pair | null; row: VisibleRow
       {text}
     </div>
   );
-}
-
-function sameView(a: RowWindow, b: RowWindow | null): boolean {
-  return b !== null && a.first === b.first && a.last === b.last && a.height === b.height;
 }

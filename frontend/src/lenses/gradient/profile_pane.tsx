@@ -62,11 +62,12 @@ function explained(statistic: string): string {
 
 export function ProfilePane(props: ProfilePicture) {
   const { shown, band, rows, view, sample, selected } = props;
+  const label = useMemo(() => describeProfile(props), [shown, band, rows, sample]);
   return (
     <Panel
       class="profile"
       testid="depth-profile"
-      label={describeProfile(props)}
+      label={label}
       height={view.height}
       draw={(context, theme, width) => drawProfile(props, context, theme, width)}
       of={[shown, band, rows, sample, selected, view.scrollTop, view.rowHeight]}

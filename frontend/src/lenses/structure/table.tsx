@@ -32,6 +32,7 @@ export function StructureTable({ vitals, kind, tree, rows, selected, compared }:
       <TreeFrame
         label={`Layers of the model; columns: ${COLUMNS.map(({ text }) => text).join(", ")}`}
         kind={kind}
+        ahead
         tree={tree}
         rows={rows}
         selected={selected}

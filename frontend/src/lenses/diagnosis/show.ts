@@ -60,10 +60,10 @@ function rowOf(
   kind: "layers" | "parameters",
   manifest: Manifest,
 ): string | null {
-  const known = new Set(manifest[kind].map((row) => row.name));
+  const known = (name: string) => manifest[kind].some((row) => row.name === name);
   const shown = evidence?.rows ?? [];
-  const there = finding.layers.filter((name) => known.has(name));
-  const found = there.find((name) => shown.includes(name)) ?? there[0] ?? shown.find((name) => known.has(name));
+  const { layers } = finding;
+  const found = layers.find((name) => shown.includes(name) && known(name)) ?? layers.find(known) ?? shown.find(known);
   if (found !== undefined || kind === "layers") return found ?? null;
   // A finding about layers in a picture of parameters: the first parameter of the first layer that has one.
   const own = finding.layers.map((layer) => manifest.parameters.find((p) => p.layer === layer)?.name);

@@ -46,7 +46,7 @@ export interface RowFrameProps {
 }
 
 /** Of what is seen, drawn on either side of it. */
-const AHEAD = 0.75;
+const AHEAD = 0.5;
 
 export function RowFrame({ rows, active, activeKey, heightOf = rowHeightFor, ahead, at, children }: RowFrameProps) {
   const scroller = useRef<HTMLDivElement>(null);

@@ -103,6 +103,7 @@ def test_two_runs_and_scalars_by_epoch(page, serve, logdir):
     server.wait_for({"first": 29, "second": 20})
     frame = open_page(page, server.url, run="first", vs="second", lens="gradient", step="12")
     frame.wait_for_selector("[data-testid=heatmap]")
+    expect(frame.locator(".legend")).to_contain_text("not measured")
     # Rows by name, what only one run has is marked, names are text.
     rows = frame.locator("[data-testid=tree-row]")
     expect(rows).to_have_count(4)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import parse_qsl
+from xml.etree import ElementTree
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -231,6 +232,13 @@ def test_the_graph_is_laid_out_by_a_worker_from_the_file(
     assert [worker.url.partition(":")[0] for worker in page.workers] == ["blob"]
     page.get_by_role("button", name="Expand").click()
     expect(page.locator("[data-testid=graph-box][data-kind=leaf]")).to_have_count(20)
+    # The drawing as a file, which the policy of the report lets one save.
+    with page.expect_download() as download:
+        page.click("[data-testid=export-menu] summary")
+        page.get_by_role("menuitem", name="Drawing SVG").click()
+    drawing = ElementTree.fromstring(Path(download.value.path()).read_text())
+    drawn = [e for e in drawing.iter() if e.get("data-testid") == "graph-edge"]
+    assert len(drawn) == page.locator("[data-testid=graph-edge]").count() > 0
     # Made in the page, loaded from nowhere.
     complaints[:] = [c for c in complaints if not c.startswith("request: blob:")]
 

@@ -16,6 +16,7 @@ from torch import nn
 from torch.optim.optimizer import Optimizer
 
 from torchvitals import process
+from torchvitals.account import Account
 from torchvitals.boundary import Boundary
 from torchvitals.capture import Capture
 from torchvitals.emit import Emitter
@@ -161,6 +162,7 @@ class Vitals:
         self._attached = False
         self._failed = False
         self._seconds = 0.0
+        self._account = Account()
         self._boundary = Boundary(self._parameters, self._look_up)
 
     # What users call --------------------------------------------------------------------------------------------------
@@ -268,8 +270,8 @@ class Vitals:
 
     def _arm_if_sampled(self) -> None:
         if self._recorder is not None and not self._paused and self._model() is not None:
-            training = self._recorder.training_seconds()
-            if self._schedule.samples(self._step - self._first, self._measuring(), training):
+            offset, training = self._step - self._first, self._recorder.training_seconds()
+            if self._schedule.samples(offset, self._measuring(), training, self._recorder.samples):
                 self._arm(self._recorder)
                 return
         self._disarm()
@@ -378,13 +380,16 @@ class Vitals:
         """
         start = time.perf_counter()
         measured = self._capture.seconds
-        if self._capture.armed and self._recorder is not None:
+        sampled = self._capture.armed
+        if sampled and self._recorder is not None:
             self._try(self._collect, self._recorder, whole)
         self._boundary.next()
         self._step += 1
         if self._attached:
             self._write()
-        self._seconds += time.perf_counter() - start - (self._capture.seconds - measured)
+        now = time.perf_counter()
+        self._seconds += now - start - (self._capture.seconds - measured)
+        self._account.step_ended(self._seconds + self._capture.seconds, sampled=sampled, now=now)
         if self._attached:
             self._arm_if_sampled()
 
@@ -398,8 +403,9 @@ class Vitals:
         recorder.add(snapshot, self._measuring(), waits=self._attached)
 
     def _measuring(self) -> float:
-        """Seconds spent on it so far."""
-        return self._seconds + self._capture.seconds + (self._recorder.seconds if self._recorder is not None else 0.0)
+        """Seconds it has cost so far."""
+        writing = self._recorder.seconds if self._recorder is not None else 0.0
+        return self._account.seconds(self._seconds + self._capture.seconds) + writing
 
     def _write(self, *, wait: bool = False) -> None:
         """Looks after what is being written: tells what went wrong; ``wait``: for all that is pending."""

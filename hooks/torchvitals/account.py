@@ -1,0 +1,53 @@
+"""What measuring costs the training, beside the time it takes in our own code."""
+
+from __future__ import annotations
+
+from collections import deque
+from statistics import median
+from typing import Final
+
+_KEPT: Final = 15
+_LEAST: Final = 5
+_MOST: Final = 2.0
+"""Where every sampled step is one of the user's evaluations too, nothing tells the two apart."""
+
+
+class Account:
+    """Seconds that measuring costs, from the seconds inside our own code.
+
+    Calls of hooked modules take PyTorch's slower path, and what was in the cache is there no more: that is a third of
+    the cost, and in none of our functions. So the rest of a sampled step is compared to the steps around it, and the
+    time inside is taken times the median of what comes out.
+    """
+
+    def __init__(self) -> None:
+        self._usual: deque[float] = deque(maxlen=_KEPT)
+        """Seconds of steps that were not sampled, nor came after one that was: that one is still being written then."""
+        self._factors: deque[float] = deque(maxlen=_KEPT)
+        self._ended: float | None = None
+        self._inside = 0.0
+        self._sampled = True
+        self._most = 0.0
+
+    def step_ended(self, inside: float, *, sampled: bool, now: float) -> None:
+        """A step is over.
+
+        Args:
+            inside: seconds in our own code so far.
+            sampled: whether the step was measured.
+            now: seconds, of any clock.
+        """
+        if self._ended is not None:
+            ours = inside - self._inside
+            others = now - self._ended - ours
+            if not sampled and not self._sampled:
+                self._usual.append(others)
+            elif sampled and ours > 0 and len(self._usual) >= _LEAST:
+                self._factors.append(1 + (others - median(self._usual)) / ours)
+        self._ended, self._inside, self._sampled = now, inside, sampled
+
+    def seconds(self, inside: float) -> float:
+        """What so many seconds in our own code have cost; never less than was said before."""
+        factor = median(self._factors) if len(self._factors) >= _LEAST else 1.0
+        self._most = max(self._most, inside * min(max(factor, 1.0), _MOST))
+        return self._most

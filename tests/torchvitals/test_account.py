@@ -1,0 +1,55 @@
+"""The account of what measuring costs, of made-up steps whose cost is known."""
+
+import random
+from itertools import pairwise
+
+import pytest
+
+from torchvitals.account import Account
+
+
+def told(steps, *, usual, inside, beside, noise=0.0, every=4):
+    """What the account says after steps of ``usual`` seconds, of which sampled ones take ``inside + beside`` more."""
+    rng = random.Random(0)
+    account = Account()
+    clock = ours = 0.0
+    said = []
+    for step in range(steps):
+        sampled = step % every == 0
+        clock += usual * (1 + noise * rng.random()) + sampled * (inside + beside)
+        ours += sampled * inside
+        account.step_ended(ours, sampled=sampled, now=clock)
+        said.append(account.seconds(ours))
+    return said, -(-steps // every)
+
+
+def test_what_is_beside_our_own_code_is_found_in_the_length_of_the_steps():
+    said, samples = told(400, usual=0.010, inside=0.004, beside=0.002, noise=0.2)
+    assert said[-1] == pytest.approx(samples * 0.006, rel=0.1)
+    assert all(b >= a for a, b in pairwise(said))
+
+
+def test_without_steps_to_compare_with_it_is_the_time_inside():
+    said, samples = told(50, usual=0.010, inside=0.004, beside=0.002, every=1)
+    assert said[-1] == pytest.approx(samples * 0.004)
+
+
+def test_a_few_long_steps_change_nothing():
+    account = Account()
+    clock = ours = 0.0
+    for step in range(400):
+        sampled = step % 4 == 0
+        clock += 0.010 + 0.006 * sampled + (5.0 if step % 100 == 0 else 0.0)  # an evaluation, also of sampled steps
+        ours += 0.004 * sampled
+        account.step_ended(ours, sampled=sampled, now=clock)
+    assert account.seconds(ours) == pytest.approx(0.6, rel=0.01)
+
+
+def test_evaluations_on_every_sampled_step_are_not_all_ours():
+    said, samples = told(400, usual=0.010, inside=0.004, beside=3.0)
+    assert said[-1] == pytest.approx(2 * samples * 0.004)
+
+
+def test_steps_that_are_faster_when_sampled_do_not_make_it_less():
+    said, samples = told(400, usual=0.010, inside=0.004, beside=-0.002)
+    assert said[-1] == pytest.approx(samples * 0.004)

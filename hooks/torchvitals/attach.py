@@ -284,8 +284,9 @@ class Vitals:
         heavy = records(recorder.samples)
         self._notes = StepNotes(self._step, heavy=heavy)
         histograms = heavy and recorder.options["histograms"]
-        self._parameters.arm(wrapped(model), histograms=histograms)
-        self._capture.arm(wrapped(model), histograms=histograms, edges=heavy and finds_edges(recorder.samples))
+        top = wrapped(model)
+        same = self._capture.arm(top, histograms=histograms, edges=heavy and finds_edges(recorder.samples))
+        self._parameters.arm(top, histograms=histograms, same=same)
         self._boundary.forget()
         process.armed(self, True)
         self._seconds += time.perf_counter() - start

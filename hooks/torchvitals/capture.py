@@ -96,13 +96,16 @@ class Capture:
 
     # Arming -----------------------------------------------------------------------------------------------------------
 
-    def arm(self, model: nn.Module, *, histograms: bool, edges: bool) -> None:
+    def arm(self, model: nn.Module, *, histograms: bool, edges: bool) -> bool:
         """Installs the hooks for one step and clears the rows.
 
         Args:
             model: the module whose calls are recorded.
             histograms: also count histograms.
             edges: also find out which rows feed which.
+
+        Returns:
+            Whether the model has the same modules, with the same parameters, as when it was armed before.
         """
         self.disarm()
         self.armed = True
@@ -111,7 +114,7 @@ class Capture:
         self._edges_wanted = edges or self._grew
         self._grew = False
         self._clear_rows()
-        self._wiring.put_in(model)
+        return self._wiring.put_in(model)
 
     def _clear_rows(self) -> None:
         self._active.clear()

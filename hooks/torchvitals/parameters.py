@@ -126,8 +126,10 @@ class Parameters:
             self.rows[index].parameter = found
         return self.rows[index]
 
-    def arm(self, model: nn.Module, *, histograms: bool) -> None:
-        self.look_up(model)
+    def arm(self, model: nn.Module, *, histograms: bool, same: bool) -> None:
+        """A sampled step begins; ``same``: no module has another parameter than the last time."""
+        if not (same and self.are_current()):
+            self.look_up(model)
         self.histograms = histograms
         self._piles.clear()
         for row in self.rows:
@@ -157,7 +159,10 @@ class Parameters:
             return False
         for key, place in self._places.items():
             p = place.parameter()
-            if id(p) != key or (place.row is not None and place.row.parameter.trainable != p.requires_grad):
+            if id(p) != key:
+                return False
+            known = None if place.row is None else place.row.parameter
+            if known is not None and (known.trainable != p.requires_grad or known.shape != p.shape):
                 return False
         return True
 

@@ -25,13 +25,16 @@ class Wiring:
         """Handles of hooks that no known module has: on tensors that outlive the step, on modules taken out."""
         self._capture = capture
         self._fail = fail
+        self._same = False
         self._before: dict[str, Scope] = {}
         """Scopes of the step before: what was decided of a module holds until it is another."""
 
-    def put_in(self, model: nn.Module) -> None:
-        """Puts hooks on all modules, for one step."""
+    def put_in(self, model: nn.Module) -> bool:
+        """Puts hooks on all modules, for one step. Whether all modules are those of the step before."""
         self._model = weakref.ref(model)
+        self._same = True
         self.install(model, "")
+        return self._same and len(self.known) == len(self._before)
 
     def install(self, top: nn.Module, prefix: str) -> None:
         """Puts hooks on a module and on all in it that carry none of this step."""
@@ -50,6 +53,7 @@ class Wiring:
                     scope = self._before.get(path)
                     if scope is None or scope.known_by != known_by(module):
                         scope = Scope(self._capture, path, module, root=not path)
+                        self._same = False
                     scope.begin(module)
                     self.known[path] = scope
                     scope.install(module)

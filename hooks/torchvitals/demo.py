@@ -112,6 +112,7 @@ def _train(network: Network, run: Path, steps: int, on_step: Callable[[], object
             loss.backward()
             optimizer.step()
             writer.add_scalar("loss", loss.item(), step)
+            writer.add_scalar("learning_rate", optimizer.param_groups[0]["lr"], step)
             on_step()
     with torch.no_grad():
         accuracy = (model(pixels).argmax(1) == labels).float().mean().item()

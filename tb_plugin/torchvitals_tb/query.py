@@ -18,6 +18,7 @@ from torchvitals_tb.errors import quoted, unknown
 from torchvitals_tb.reader import Run
 from torchvitals_tb.scalars import kind_of, place
 from torchvitals_tb.schema import ACTIVATIONS, Layer, Parameter
+from torchvitals_tb.series import Series
 from torchvitals_tb.sources import Tag
 
 Header = dict[str, Any]
@@ -70,12 +71,18 @@ def diagnosis(run: Run) -> Header:
 
 
 def statistic(run: Run, name: str, since: int | None = None) -> tuple[Header, Arrays]:
-    """One statistic, all rows, all sampled steps or those after ``since``.
+    """One statistic, all rows, all sampled steps or those after ``since``; no steps of one that was not recorded.
+
+    The page asks before it knows what there is, and a run without gradients is no mistake of anybody's.
 
     Raises:
-        UnknownNameError: not recorded.
+        UnknownNameError: there is no such statistic.
     """
-    series = run[name]
+    if name in schema.STATISTICS and name not in run:
+        rows = run.layers if schema.rows_of(name) == "layers" else run.parameters
+        series = Series(np.zeros(0, dtype=np.int64), np.zeros((0, len(rows)), dtype=np.float32))
+    else:
+        series = run[name]
     start = 0 if since is None else int(np.searchsorted(series.steps, since, side="right"))
     header = {"run": run.name, "name": name, "version": run.version, "rows": schema.rows_of(name)}
     return header, {"steps": series.steps[start:].astype(np.float64), "values": series.values[start:]}

@@ -101,6 +101,52 @@ def test_the_view_survives_tabs_reload_and_the_back_button(page, board):
     assert seen() == wanted
 
 
+def test_nothing_is_asked_for_while_another_tab_is_shown(page, board):
+    frame = open_page(page, board.url, run="healthy", lens="gradient")
+    frame.wait_for_selector("[data-testid=heatmap]")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/torchvitals/" in request.url else None)
+    with page.expect_request("**/torchvitals/runs*", timeout=8000):
+        pass
+    tab = page.locator("[role=tab]")
+    tab.filter(has_text="Time Series").first.click()
+    page.wait_for_url(re.compile("#timeseries"))
+    page.wait_for_timeout(500)
+    asked.clear()
+    page.wait_for_timeout(6000)  # one and a half of its intervals
+    assert asked == []
+    with page.expect_request("**/torchvitals/runs*", timeout=2000):  # at once, not at the next interval
+        tab.filter(has_text=re.compile("vitals", re.I)).first.click()
+
+
+# Room ---------------------------------------------------------------------------------------------------------------
+
+CUT = """() => [...document.querySelectorAll("#stage :is(button, select, th, [role=gridcell], [class*='col-'])")]
+  .filter((e) => e.checkVisibility({ opacityProperty: true, visibilityProperty: true }) && e.offsetWidth > 0)
+  .flatMap((e) => {
+    const { left, right } = e.getBoundingClientRect();
+    for (let at = e.parentElement; at && at.id !== "stage"; at = at.parentElement) {
+      if (getComputedStyle(at).overflowX === "visible") continue;
+      if (/auto|scroll/.test(getComputedStyle(at).overflowX)) return [];
+      const box = at.getBoundingClientRect();
+      if (right > box.right + 1 || left < box.left - 1) return [`${e.className} ${e.textContent} ${right - box.right}`];
+      return [];
+    }
+    return right > innerWidth + 1 ? [`${e.className} ${e.textContent}`] : [];
+  })"""
+
+
+@pytest.mark.parametrize("lens", LENSES)
+def test_nothing_is_cut_from_1024_pixels(page, board, lens):
+    page.goto(board.url + PAGE)
+    for rest in ({}, {"inspector": "1"}, {"vs": "healthy"}, {"vs": "healthy", "inspector": "1"}):
+        go(page, run="killed", lens=lens, **rest)
+        for width in (1024, 1100, 1200, 1440):
+            page.set_viewport_size({"width": width, "height": 700})
+            page.wait_for_timeout(60)
+            assert page.evaluate(CUT) == [], (rest, width)
+
+
 # Keys and barriers --------------------------------------------------------------------------------------------------
 
 

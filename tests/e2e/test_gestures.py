@@ -142,11 +142,59 @@ def test_steps_are_chosen_by_drag_and_wheel(page, board):
     moved = steps_in(frame)
     assert moved[0] > nearer[0]
     assert moved[1] - moved[0] == pytest.approx(nearer[1] - nearer[0], abs=1)
-    # A double click shows all again, and so do the fields and their button from the keyboard.
+    # A double click shows all again.
     picture = box(frame, "[data-testid=heatmap]")
     page.mouse.dblclick(picture["x"] + 200, picture["y"] + 30)
     page.wait_for_function("!location.hash.includes('steps=')")
     expect(frame.locator("[data-testid=heatmap]")).to_have_attribute("aria-label", re.compile(f"steps 1 to {STEPS}"))
+
+
+def test_steps_are_chosen_in_the_header(page, board):
+    frame = open_page(page, board.url, run="long", lens="gradient")
+    frame.wait_for_selector("[data-testid=heatmap]")
+    first, last = (frame.locator(f"[aria-label='{name} step']") for name in ("First", "Last"))
+    first.fill("11")
+    first.press("Enter")
+    last.fill("30")
+    last.press("Tab")
+    assert steps_in(frame) == (11, 30)
+    page.wait_for_function("/steps=11(:|%3A)30/.test(location.hash)")
+    # What the run does not have is all of it.
+    for field, number in ((last, "9000"), (first, "8000")):
+        field.fill(number)
+        field.press("Enter")
+    expect(first).to_have_value("1")
+    assert steps_in(frame) == (1, STEPS)
+    frame.evaluate("document.activeElement.blur()")
+    first.fill("50")
+    first.press("Enter")
+    frame.get_by_role("button", name="All", exact=True).click()
+    assert steps_in(frame) == (1, STEPS)
+
+
+def test_the_heat_map_by_keys(page, board, written):
+    run = load_run(written[0] / "long")
+    values, names = run["gradient/rms"].values, [layer.name for layer in run.layers]
+    frame = open_page(page, board.url, run="long", lens="gradient", step="30", layer=names[0])
+    readout = frame.locator("[data-testid=cursor-readout]").first
+    frame.locator("[data-testid=heatmap]").focus()
+    expect(readout).to_have_attribute("data-layer", names[0])
+    page.keyboard.press("ArrowUp")
+    expect(readout).to_have_attribute("data-layer", names[0].rpartition(".")[0])
+    page.keyboard.press("ArrowDown")
+    for key, step in (("ArrowRight", 31), ("Shift+ArrowRight", 41), ("ArrowLeft", 40), ("Shift+ArrowLeft", 30),
+                      ("End", STEPS), ("Home", 1), (".", 2), (",", 1)):  # fmt: skip
+        page.keyboard.press(key)
+        expect(readout).to_have_attribute("data-step", str(step))
+        expect(readout).to_have_attribute("data-layer", names[0])
+        expected = float(values[run.steps.tolist().index(step), 0])
+        assert float(readout.get_attribute("data-value")) == pytest.approx(expected, rel=1e-6)
+    page.keyboard.press("Escape")
+    expect(frame.locator("[data-testid=tree-row][aria-selected=true]")).to_have_count(0)
+    page.keyboard.press("/")
+    expect(frame.locator("[type=search], .search input").first).to_be_focused()
+    page.keyboard.type("no such layer")
+    expect(frame.get_by_text("Nothing of that name")).to_be_visible()
 
 
 def test_long_tables_have_pages(page, board, written):

@@ -142,11 +142,14 @@ def test_dark_follows_tensorboard(page, tensorboard):
     frame = open_page(page, tensorboard.url, run="healthy", lens="gradient")
     frame.wait_for_selector("[data-testid=heatmap]")
     background = "getComputedStyle(document.body).backgroundColor + getComputedStyle(document.documentElement)"
-    before = frame.evaluate(background + ".backgroundColor")
-    page.evaluate("document.body.classList.toggle('dark-mode')")
-    frame.wait_for_function(f"{background}.backgroundColor !== {before!r}")
-    page.evaluate("document.body.classList.toggle('dark-mode')")
-    frame.wait_for_function(f"{background}.backgroundColor === {before!r}")
+    pixel = """(() => { const canvas = document.querySelector("[data-testid=heatmap] canvas");
+      return String(canvas.getContext("2d").getImageData(canvas.width >> 1, 10, 1, 1).data) })()"""
+    before = [frame.evaluate(look) for look in (background + ".backgroundColor", pixel)]
+    for changed in ("!==", "==="):
+        page.evaluate("document.body.classList.toggle('dark-mode')")
+        frame.wait_for_function(
+            f"{background}.backgroundColor {changed} {before[0]!r} && {pixel} {changed} {before[1]!r}"
+        )
 
 
 def test_new_steps_appear_by_themselves(page, serve, tmp_path):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.synthetic import Written
-from tests.torchvitals_tb.attempts import Attempt, manifest
+from tests.torchvitals_tb.attempts import Attempt, layer, manifest
 from torchvitals_tb import load_run, packing, query, schema
 from torchvitals_tb.errors import UnknownNameError
 from torchvitals_tb.findings import Check, Diagnosis, Evidence, Finding
@@ -103,6 +103,20 @@ def test_statistic(written: tuple[Path, Written]) -> None:
     assert arrays["steps"].dtype == np.float64
     assert arrays["values"].shape == (40, len(run.parameters))
     assert query.statistic(run, "gradient/rms")[0]["rows"] == "layers"
+
+
+def test_a_statistic_that_was_not_recorded_has_no_steps(tmp_path: Path) -> None:
+    attempt = Attempt(tmp_path, 1, manifest(layer("a"), layer("b"), parameters=("a.weight",)))
+    attempt.frame(1)
+    run = load_run(tmp_path)
+    missing = sorted(set(schema.STATISTICS) - set(run.statistics))
+    assert missing
+    for name in missing:
+        header, arrays = query.statistic(run, name, 0)
+        assert arrays["steps"].shape == (0,)
+        assert arrays["values"].shape == (0, {"layers": 2, "parameters": 1}[header["rows"]])
+    with pytest.raises(UnknownNameError, match="gradient/rms"):
+        query.statistic(run, "gradient/rmss")
 
 
 @pytest.mark.parametrize(

@@ -63,32 +63,11 @@ export function watchDarkMode(callback: (dark: boolean) => void): void {
   }
 }
 
-/** TensorBoard hides the frame of another tab by its size, not its visibility state: watch both. */
+/** TensorBoard leaves the frame of another tab no height, but its visibility state: watch both. */
 export function watchVisible(callback: (visible: boolean) => void): void {
-  let onScreen = true;
-  const tell = () => callback(onScreen && document.visibilityState === "visible");
+  const tell = () => callback(window.innerHeight > 0 && document.visibilityState === "visible");
   document.addEventListener("visibilitychange", tell);
-  if (typeof IntersectionObserver !== "undefined") {
-    new IntersectionObserver((entries) => {
-      onScreen = entries.at(-1)?.isIntersecting === true; // the newest
-      tell();
-    }).observe(document.body);
-  }
-}
-
-/** The host's reload button. TensorBoard tells over a message port, as JSON; other hosts say nothing. */
-export function onReload(callback: () => void): void {
-  const host = outer();
-  if (!host) return;
-  try {
-    const channel = new MessageChannel();
-    channel.port1.onmessage = (event: MessageEvent) => {
-      if (typeof event.data === "string" && event.data.includes("experimental.DataReloaded")) callback();
-    };
-    host.postMessage("experimental.bootstrap", "*", [channel.port2]);
-  } catch {
-    // Polling finds the new data a few seconds later.
-  }
+  window.addEventListener("resize", tell);
 }
 
 /**

@@ -3,7 +3,6 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 /** The host as the tests play it. */
 const host = vi.hoisted(() => ({
   visible: (_: boolean) => {},
-  reload: () => {},
   fields: {} as Record<string, string>,
 }));
 vi.mock("./host", () => ({
@@ -11,9 +10,6 @@ vi.mock("./host", () => ({
   writeFields: () => {},
   addressOf: () => "",
   onHashChange: () => {},
-  onReload: (callback: () => void) => {
-    host.reload = callback;
-  },
   watchVisible: (callback: (visible: boolean) => void) => {
     host.visible = callback;
   },
@@ -90,11 +86,20 @@ describe("the session", () => {
     expect(session.store.value?.manifest.value?.version).toBe("2-300");
   });
 
+  it("shows all steps where a link names none that the run has, and compares no run with itself", async () => {
+    const { view } = await start({ run: "a", vs: "a", steps: "8000:9000", step: "9000" });
+    await polls(1);
+    expect([view.range.value, view.step.value, view.versus.value]).toEqual([null, null, null]);
+    view.range.value = [3, 700];
+    view.step.value = 4;
+    await polls(1);
+    expect([view.range.value, view.step.value]).toEqual([[3, 700], 4]);
+  });
+
   it("does not poll while it is hidden, and at once when it is back", async () => {
     await start({ run: "a" });
     host.visible(false);
     requests = [];
-    host.reload();
     await polls(5);
     expect(requests).toEqual([]);
     host.visible(true);

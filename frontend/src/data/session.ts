@@ -1,7 +1,7 @@
 /** The runs of this log directory, the one on screen, and keeping both fresh. */
 import { batch, computed, effect, type Signal, signal } from "@preact/signals";
 import { failureOf, fetchRuns, lost } from "./api";
-import { onReload, watchVisible } from "./host";
+import { watchVisible } from "./host";
 import type { Runs } from "./manifest";
 import { RunStore } from "./run_store";
 import { shareMemory } from "./statistic_cache";
@@ -37,6 +37,15 @@ export function startSession(): void {
     other.value = name === null ? null : opened(name);
     shareMemory(name === null ? 1 : 2);
   });
+  // Of a longer run, or typed: every lens would show something else of it.
+  effect(() => {
+    const manifest = store.value?.manifest.value;
+    if (!manifest?.samples) return;
+    const outside = (from: number, to: number) => from > manifest.lastStep || to < manifest.firstStep;
+    const [range, step] = [view.range.value, view.step.value];
+    if (range && outside(...range)) view.range.value = null;
+    if (step !== null && outside(step, step)) view.step.value = null;
+  });
   void poll();
   let visible = true;
   watchVisible((now) => {
@@ -44,7 +53,6 @@ export function startSession(): void {
     visible = now;
     if (back) void poll();
   });
-  onReload(() => visible && void poll());
   setInterval(() => visible && void poll(), POLL_MS);
 }
 
@@ -126,7 +134,8 @@ function choose(found: Runs): void {
     asked = null;
   }
   const [now, compared, absent] = [view.run.peek(), view.versus.peek(), unknownVersus.peek()];
-  if (missing(compared)) {
+  if (compared === now) view.versus.value = null;
+  else if (missing(compared)) {
     unknownVersus.value = { name: compared as string, of: now };
     view.versus.value = null;
   } else if (absent && known(absent.name)) {

@@ -95,7 +95,7 @@ export function ExportMenu({ what, csv, svg, files = [] }: ExportMenuProps) {
         {files.map((file) => (
           <MenuItem
             key={file.label}
-            kind={file.extension.toUpperCase()}
+            kind={(file.extension.split(".").pop() as string).toUpperCase()}
             onChoose={act(() => download(`${stem}.${file.extension}`, file.text(), file.type))}
           >
             {file.label}

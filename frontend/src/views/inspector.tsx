@@ -76,7 +76,7 @@ function About({ run, manifest, selection }: { run: RunStore; manifest: Manifest
         options={LENSES.map((lens) => [lens.id, lens.short ?? lens.title])}
       />
       {remarksOn(manifest, selection).map((remark) => (
-        <p key={remark} class="warn" data-testid="inspector-remark">
+        <p key={remark} class="warn">
           {remark}
         </p>
       ))}

@@ -27,7 +27,7 @@ export const notes: Signal<ReadonlyMap<object, { readonly title: string; readonl
 export function useKeys(title: string, hotkeys: readonly Hotkey[]): void {
   useHotkeys((event) => {
     const hit = hotkeys.find(({ keys }) => keys.includes(event.key));
-    if (!hit) return;
+    if (!hit || (view.helpOpen.peek() && event.key !== "?")) return;
     hit.run(event.key);
     event.preventDefault();
   });

@@ -28,8 +28,8 @@ export const statistic = computed(() => {
   const names = manifest.value?.statistics;
   const wanted = view.stat.value;
   if (wanted && (!names || names.includes(wanted))) return statisticOf(wanted);
-  if (!names || names.includes("gradient/rms") || names.length === 0) return statisticOf("gradient/rms");
-  return statisticOf(names[0] as string);
+  const telling = ["gradient/rms", "activation/rms"].find((name) => !names?.length || names.includes(name));
+  return statisticOf(telling ?? (names?.[0] as string));
 });
 
 export const trees: Readonly<Record<RowKind, Signal<TreeNode | null>>> = {

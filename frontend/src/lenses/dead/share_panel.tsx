@@ -12,7 +12,7 @@ import * as view from "../../data/view";
 import { Brush } from "../../views/brush";
 import { DataTable, usePages } from "../../views/data_table";
 import { Cross, KeyPicture } from "../../views/key_picture";
-import { useStepKeys } from "../../views/keys";
+import { useKeyNotes, useStepKeys } from "../../views/keys";
 import { TimeAxis } from "../../views/time_axis";
 import { Trend } from "../../views/trend";
 import { useReadout } from "./readout";
@@ -72,6 +72,10 @@ function ShareChart({ course, beside, word }: { course: Course; beside: Course |
   const share = course.at(sample);
   const said = `Step ${formatCount(stepOf(sample))}: ${Number.isNaN(share) ? "not measured" : `${formatShare(share)} ${word}`}`;
   useReadout(said);
+  useKeyNotes("Share", [
+    { keys: ["ArrowLeft", "ArrowRight"], text: "Previous, next sampled step" },
+    { keys: ["Home", "End"], text: "First, last sampled step" },
+  ]);
   const at = (unit: number) => sampleAt(steps, count, axis.step(unit));
   const ticks = scale.ticks(3);
   return (

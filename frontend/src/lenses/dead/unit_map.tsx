@@ -10,6 +10,7 @@ import * as view from "../../data/view";
 import { Brush } from "../../views/brush";
 import { useDrawing } from "../../views/drawing";
 import { Cross, KeyPicture } from "../../views/key_picture";
+import { useKeyNotes } from "../../views/keys";
 import { RowFrame, type RowWindow } from "../../views/row_frame";
 import { TimeAxis } from "../../views/time_axis";
 import { drawUnitMap } from "./draw_unit_map";
@@ -96,6 +97,13 @@ function Lines({ data, states, order, byMagnitude, lost, span, width, line, wind
     view.unit.value = order[clamp(at.line, 0, units - 1)] ?? null;
     view.step.value = steps[within(at.record)] ?? null;
   };
+  useKeyNotes("Life lines", [
+    { keys: ["ArrowUp", "ArrowDown"], text: "Row above, below" },
+    { keys: ["PgUp", "PgDn"], text: "A page of rows" },
+    { keys: ["ArrowLeft", "ArrowRight"], text: "Previous, next record" },
+    { keys: ["Home", "End"], text: "First, last record" },
+    { keys: ["Escape"], text: "No row" },
+  ]);
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.altKey || event.metaKey) return;
     const page = Math.ceil(Math.min(shown.length - 1, units / 16)) || 1;
@@ -190,7 +198,7 @@ function spanOf({ steps, records }: UnitData, kind: "linear" | "log", range: rea
 
 function describeUnit(data: UnitData, unit: number, record: number, byMagnitude: boolean): string {
   const at = record * data.units + unit;
-  const dead = data.dead[unit] === 1 && !byMagnitude ? ", dead" : "";
+  const dead = data.dead[unit] === 1 && !byMagnitude ? ", dead now" : "";
   const head = `Unit ${unit}${dead} · step ${formatCount(data.steps[record] ?? 0)}`;
   if ((data.observations[record] ?? 0) === 0) return `${head}: the layer did not run`;
   if (byMagnitude) {

@@ -15,6 +15,7 @@ import { useStepKeys } from "../../views/keys";
 import { Swatch } from "../../views/legend";
 import type { RowWindow } from "../../views/row_frame";
 import { trees, useRows } from "../../views/rows";
+import { CursorLine } from "../../views/status_line";
 import { TreeFrame } from "../../views/tree_rows";
 import { VerdictLine } from "../../views/verdict_line";
 import { Waiting } from "../../views/waiting";
@@ -33,8 +34,7 @@ import { Spread, spanOf } from "./spread";
 import { Choices } from "./toolbar";
 import { noteOf, pictureWords, silence, verdictOverDepth, verdictOverSteps } from "./words";
 
-const NONE =
-  "This run has no histograms. attach_hooks records them on the first samples and then on every fourth, unless it is told histograms=False";
+const NONE = "This run has no histograms. attach_hooks records them unless it is told histograms=False";
 
 export function DistributionsLens() {
   const run = store.value;
@@ -45,9 +45,13 @@ export function DistributionsLens() {
   }
   return (
     <div class="lens">
-      <div class="toolbar" />
+      <div class="toolbar">
+        <span class="spring" />
+        <ExportMenu what="distributions" />
+      </div>
       <VerdictLine verdict={null} note="" />
-      {manifest ? <p class="units-none muted">{NONE}</p> : <Waiting />}
+      {manifest ? <p class="findings-part muted">{NONE}</p> : <Waiting />}
+      <CursorLine />
     </div>
   );
 }
@@ -214,7 +218,7 @@ function Distributions({ run, manifest, kind }: DistributionsProps) {
                 )}
               />
             ) : silent ? (
-              <p class="units-none muted">{silence(manifest, overSteps ? shownName : null)}</p>
+              <p class="findings-part muted">{silence(manifest, overSteps ? shownName : null)}</p>
             ) : (
               picture && (
                 <Ridges

@@ -48,6 +48,7 @@ export function RidgeKeys({ pointing, left, label, attach, onPin }: RidgeKeysPro
   useKeyNotes("Ridges", [
     { keys: ["ArrowLeft", "ArrowRight"], text: "Previous, next bin" },
     { keys: ["ArrowUp", "ArrowDown"], text: "Ridge above, below" },
+    { keys: ["Home", "End"], text: "First, last bin" },
     { keys: ["Enter"], text: "Pin the cursor" },
   ]);
   const onKeyDown = (event: KeyboardEvent) => {

@@ -1,5 +1,6 @@
 /** The rows and steps on screen as a file, every sample of them, exact to the float32. */
 import { csvLine } from "../../base/csv";
+import type { StepAxis } from "../../base/step_axis";
 import type { VisibleRow } from "../../data/tree";
 import { field, headOf } from "./cells_as_text";
 import type { Scalars } from "./scalars_strip";
@@ -22,11 +23,12 @@ export function csvOf(shown: Shown, rows: readonly VisibleRow[]): string {
   return `${lines.join("\n")}\n`;
 }
 
-/** Every record of the two scalars shown: where it stands, what the user counted, and its value. */
-export function scalarsCsv({ curves }: Scalars): string {
+/** The records in view of the two scalars shown: where each stands, what the user counted, and its value. */
+export function scalarsCsv({ curves }: Scalars, { from, to }: StepAxis): string {
   const lines = [csvLine(["name", "step", "own step", "value"])];
   for (const series of curves) {
     series?.at.forEach((at, i) => {
+      if (at < from || at > to) return; // of one without a place neither holds
       lines.push(csvLine([series.name, at, series.steps[i] as number, series.values[i] as number]));
     });
   }

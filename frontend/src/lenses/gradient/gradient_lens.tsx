@@ -5,7 +5,7 @@ import { useEffect, useMeasure, useMemo } from "../../base/hooks";
 import { hasRelative } from "../../data/derived";
 import { jointRows } from "../../data/joint";
 import { other, store } from "../../data/session";
-import { groupsFor, type Statistic } from "../../data/statistics";
+import { groupsFor, type Statistic, statisticOf } from "../../data/statistics";
 import { layerTree, nodeAt, parameterTree } from "../../data/tree";
 import * as view from "../../data/view";
 import { AxisSwitch, FoldButtons, StatisticSelect, TableSwitch } from "../../views/controls";
@@ -82,6 +82,7 @@ export function GradientLens() {
   }, [kinds, pair === null]);
 
   const available = manifest?.statistics;
+  const asked = view.stat.value ?? "gradient/rms";
   const likely = () => groupsFor(available ?? []).flatMap((g) => g.statistics.map((s) => s.name));
   useFetchAhead(run, loaded && available && statistic === wanted ? likely : null, statistic.name + available?.length);
 
@@ -98,7 +99,9 @@ export function GradientLens() {
       ? `${statistic.label} until ${wanted.label} is here`
       : lacking
         ? `Run “${pair?.b}” has no ${statistic.label}`
-        : (main?.statistic.read ?? statistic.read);
+        : available && !available.includes(asked)
+          ? `This run has no ${statisticOf(asked).label}`
+          : (main?.statistic.read ?? statistic.read);
 
   return (
     <div class="lens">
@@ -115,8 +118,15 @@ export function GradientLens() {
           what={statistic.name}
           csv={shown && rows.length > 0 ? () => csvOf(shown, rows) : null}
           files={
-            scalars
-              ? [{ label: "Scalars", extension: "scalars.csv", type: "text/csv", text: () => scalarsCsv(scalars) }]
+            scalars && main
+              ? [
+                  {
+                    label: "Scalars",
+                    extension: "scalars.csv",
+                    type: "text/csv",
+                    text: () => scalarsCsv(scalars, main.axis),
+                  },
+                ]
               : []
           }
         />

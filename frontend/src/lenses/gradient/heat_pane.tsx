@@ -32,6 +32,7 @@ export function HeatPane(props: PictureProps & { readonly view: RowWindow }) {
     { keys: ["ArrowLeft", "ArrowRight"], text: "Previous, next sampled step; with Shift, ten" },
     { keys: ["ArrowUp", "ArrowDown"], text: "Row above, below" },
     { keys: ["Home", "End"], text: "First, last sampled step" },
+    { keys: ["Escape"], text: "No row" },
   ]);
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;

@@ -57,7 +57,7 @@ function explained(statistic: string): string {
   const [what, where] = statistic.startsWith("gradient/")
     ? ["each gradient at its norm", "last"]
     : ["the signal at its size", "first"];
-  return `Weights that keep the variance pass on ${what} (Glorot & Bengio 2010, He et al. 2015): within a factor of 10 of the ${where} third of the layers with weights, widening to ${limit} at the far end, where Diagnosis speaks up. PyTorch's default for Linear and ReLU loses a factor of 2.4 per layer`;
+  return `Weights that keep the variance pass on ${what} (Glorot & Bengio 2010, He et al. 2015): within a factor of 10 of the ${where} third of the layers with weights, and of ${limit} at the far end, where Diagnosis speaks up`;
 }
 
 export function ProfilePane(props: ProfilePicture) {

@@ -14,7 +14,7 @@ export function ScalarTable({ scalars, axis }: { scalars: Scalars; axis: StepAxi
 }
 
 function Records({ series, axis }: { series: ScalarSeries; axis: StepAxis }) {
-  const { name, by, at, steps, values } = series;
+  const { name, at, steps, values } = series;
   const inView = [...at.keys()].filter((i) => {
     const place = at[i] as number;
     return Number.isNaN(place) || (place >= axis.from && place <= axis.to);
@@ -24,7 +24,7 @@ function Records({ series, axis }: { series: ScalarSeries; axis: StepAxis }) {
     <DataTable
       testid="scalar-table"
       label={name}
-      attributes={{ "data-name": name, "data-by": by }}
+      attributes={{ "data-name": name }}
       pagers={pager}
       head={[["Step"], ["Own step"], [name, { title: name }]]}
       lines={inView.slice(from, to).map((i) => ({

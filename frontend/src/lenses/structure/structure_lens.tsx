@@ -99,7 +99,6 @@ export function StructureLens() {
           <button
             type="button"
             class="button"
-            data-testid="sort-order"
             onClick={() => {
               sort.value = "order";
             }}

@@ -102,7 +102,7 @@ export function GraphPane({ vitals, run, verdict, csv, dot }: GraphPaneProps) {
     const size = drawing.current?.getBoundingClientRect();
     if (current && size) camera.value = whole(current.layout, size);
   };
-  useKeys("Structure", [{ keys: ["0"], text: "Show all of the graph", run: fitAll }]);
+  useKeys("Structure", [{ keys: ["0"], text: "Show all", run: fitAll }]);
 
   const shut = scene.boxes.filter((box) => !box.open && wanted.has(box.key)).length;
   const svg: ExportFile = {
@@ -125,7 +125,7 @@ export function GraphPane({ vitals, run, verdict, csv, dot }: GraphPaneProps) {
         {loaded && <Legend domain={loaded.domain} kind={statistic.scale} />}
         <span class="spring" />
         <FoldButtons kind={KIND} tree={tree} />
-        <button type="button" class="button" title="Show all of the graph (0)" data-testid="graph-fit" onClick={fitAll}>
+        <button type="button" class="button" title="Show all (0)" onClick={fitAll}>
           Fit
         </button>
         <TableSwitch />
@@ -136,9 +136,7 @@ export function GraphPane({ vitals, run, verdict, csv, dot }: GraphPaneProps) {
         note={`${statistic.label} at step ${formatCount(step ?? manifest.lastStep)}, a closed group by its worst member; ${edges}; double click or Enter opens a group`}
       />
       {typeof answer === "string" ? (
-        <div class="waiting" data-testid="graph-trouble">
-          {answer}
-        </div>
+        <div class="waiting">{answer}</div>
       ) : current ? (
         <GraphView
           shown={current}

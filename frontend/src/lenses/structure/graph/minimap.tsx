@@ -32,7 +32,6 @@ export function Minimap({ shown, camera, size }: { shown: Shown; camera: Signal<
       height={Math.ceil(layout.height * scale)}
       viewBox={`0 0 ${layout.width} ${layout.height}`}
       aria-hidden="true"
-      data-testid="graph-minimap"
       onPointerDown={go}
       onPointerMove={go}
     >

@@ -270,8 +270,8 @@ class Vitals:
 
     def _arm_if_sampled(self) -> None:
         if self._recorder is not None and not self._paused and self._model() is not None:
-            offset, training = self._step - self._first, self._recorder.training_seconds()
-            if self._schedule.samples(offset, self._measuring(), training, self._recorder.samples):
+            training = self._recorder.training_seconds()
+            if self._schedule.samples(self._step - self._first, self._measuring(), training):
                 self._arm(self._recorder)
                 return
         self._disarm()

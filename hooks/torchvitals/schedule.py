@@ -5,10 +5,8 @@ from __future__ import annotations
 import operator
 from dataclasses import dataclass
 
-GRACE_SECONDS = 1.0
+GRACE_SECONDS = 5.0
 """Time that may be spent on measuring before the overhead limit applies."""
-DENSE_SECONDS = 5.0
-"""The same for the first samples: of a large model too the beginning is to be seen step by step."""
 _DENSE = 20
 _WIDEST = 1000
 _CAPPED = _DENSE * 1024  # from here on the stride is the widest; counted from here, so that no gap is wider
@@ -36,21 +34,13 @@ class Schedule:
         if not 0 < self.overhead <= 1:
             raise ValueError(f"overhead={self.overhead}: must be above 0 and at most 1 (0.02 is 2 % of the time)")
 
-    def samples(self, offset: int, measuring: float = 0.0, training: float = 0.0, taken: int = 0) -> bool:
-        """Whether to sample the step ``offset`` steps after attaching.
-
-        Args:
-            offset: steps since attaching.
-            measuring: seconds spent on measuring so far.
-            training: seconds since attaching.
-            taken: samples so far.
-        """
+    def samples(self, offset: int, measuring: float = 0.0, training: float = 0.0) -> bool:
+        """Whether to sample the step ``offset`` steps after attaching, having spent so many seconds on each."""
         if self.every is not None:
             return offset % self.every == 0
         if (offset - _CAPPED if offset >= _CAPPED else offset) % stride(offset):
             return False
-        grace = DENSE_SECONDS if taken < _DENSE else GRACE_SECONDS
-        return measuring <= max(grace, self.overhead * training)
+        return measuring <= GRACE_SECONDS or measuring <= self.overhead * training
 
 
 def stride(offset: int) -> int:

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from torchvitals.schedule import DENSE_SECONDS, GRACE_SECONDS, Schedule, records, stride
+from torchvitals.schedule import GRACE_SECONDS, Schedule, records, stride
 
 
 def test_default_schedule_is_dense_then_twenty_per_doubling():
@@ -34,30 +34,9 @@ def test_fixed_cadence_ignores_the_time():
 
 def test_overhead_limits_the_default_schedule_after_the_grace():
     schedule = Schedule(None, 0.02)
-    assert schedule.samples(0, GRACE_SECONDS, 1.0, taken=20)
-    assert not schedule.samples(0, GRACE_SECONDS + 1, 99.0, taken=20)
-    assert schedule.samples(0, GRACE_SECONDS + 1, 101.0, taken=20)
-
-
-def test_the_first_samples_of_a_large_model_may_take_longer():
-    schedule = Schedule(None, 0.02)
-    assert all(schedule.samples(n, DENSE_SECONDS, 10.0, taken=n) for n in range(20))
-    assert not schedule.samples(19, DENSE_SECONDS + 1, 10.0, taken=19)
-    assert not schedule.samples(20, DENSE_SECONDS, 10.0, taken=20)
-
-
-def test_in_all_the_default_schedule_keeps_to_its_share():
-    """A sample of 20 ms to a step of 6 ms: dense at first, and 2 % of a minute when that has passed."""
-    schedule = Schedule(None, 0.02)
-    clock = measuring = 0.0
-    taken = 0
-    for offset in range(10_000):
-        sampled = schedule.samples(offset, measuring, clock, taken)
-        taken += sampled
-        measuring += 0.020 * sampled
-        clock += 0.006 + 0.020 * sampled
-    assert measuring <= 0.0205 * clock
-    assert taken > 50
+    assert schedule.samples(0, GRACE_SECONDS, 1.0)
+    assert not schedule.samples(0, GRACE_SECONDS + 1, 100.0)
+    assert schedule.samples(0, GRACE_SECONDS + 1, 301.0)
 
 
 def test_heavy_records_are_every_fourth_sample():

@@ -28,8 +28,8 @@ LENSES = {
     "diagnosis": "[data-testid=diagnosis-verdict]",
     "gradient": "[data-testid=heatmap] canvas",
     "dead": "[data-testid=dead-row]",
-    "distributions": ".lens",
-    "structure": ".lens",
+    "distributions": "[data-testid=ridge]",
+    "structure": ".vital-cell .paint:not(.missing)",
 }
 """Each lens, and what is there once it shows its data."""
 STATISTICS = ("activation/rms", "parameter/update_ratio", "gradient/abs_max", "gradient/rms")

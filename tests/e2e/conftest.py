@@ -14,6 +14,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import torch
+from filelock import FileLock
 from playwright.sync_api import Browser, Error, Page, Request
 from torch import nn
 
@@ -31,11 +33,16 @@ class Demo:
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    made = Demo(tmp_path_factory.mktemp("demo"))
-    for network in NETWORKS:
-        made.models[network.name], _ = train(network, made.logdir / network.name, steps=STEPS, seed=0)
-    return made
+def demo(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Demo:
+    """Trained once, also where several processes run the tests."""
+    alone = worker_id == "master"
+    top = tmp_path_factory.mktemp("demo") if alone else tmp_path_factory.getbasetemp().parent / "demo"
+    models = top / "models.pt"
+    with FileLock(f"{top}.lock"):
+        if not models.exists():
+            made = {n.name: train(n, top / "runs" / n.name, steps=STEPS, seed=0)[0] for n in NETWORKS}
+            torch.save(made, models)
+    return Demo(top / "runs", torch.load(models, weights_only=False))
 
 
 class TensorBoard:

@@ -266,13 +266,13 @@ def test_hundreds_of_sampled_steps_leak_nothing(tmp_path):
     with attach_hooks(model, tmp_path, every=1, on_error="raise", mirror=False) as vitals:
         steps(40)
         blocks, tensors = steps(20)
-        more_blocks, more_tensors = steps(500)
+        more_blocks, more_tensors = steps(400)
         assert more_tensors == tensors
-        # One a step would be 500; the interpreter's own come and go by a hundred.
-        assert more_blocks - blocks < 300
+        # One a step would be 400; the interpreter's own come and go by a hundred.
+        assert more_blocks - blocks < 250
         assert len(model.token.weight._backward_hooks or ()) <= 1
         out = model(x)
         gone = weakref.ref(out)
         del out
         assert gone() is None
-    assert load_run(tmp_path).steps.tolist() == list(range(560))
+    assert load_run(tmp_path).steps.tolist() == list(range(460))

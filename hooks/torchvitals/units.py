@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from torchvitals.statistics import Vector
 from torchvitals_tb import packing, schema
 from torchvitals_tb.schema import DORMANT_TAU
-
-Vector = NDArray[np.float64]
 
 
 class UnitCounts(NamedTuple):

@@ -50,7 +50,13 @@ export function DistributionsLens() {
         <ExportMenu what="distributions" />
       </div>
       <VerdictLine verdict={null} note="" />
-      {manifest ? <p class="findings-part muted">{NONE}</p> : <Waiting />}
+      {manifest ? (
+        <p class="findings-part muted" style={{ flex: 1 }}>
+          {NONE}
+        </p>
+      ) : (
+        <Waiting />
+      )}
       <CursorLine />
     </div>
   );

@@ -186,6 +186,19 @@ def test_tabs_menu_and_help_by_keys(page, board):
     expect(opener).to_be_focused()
 
 
+def test_a_key_right_after_the_help_is_closed_counts(page, board):
+    """A dialog is closed at once, and says so some time after: the page is busy here, so that it is late."""
+    page.goto(board.url + PAGE + "#" + hash_of({"run": "killed", "lens": "gradient"}))
+    page.locator("[data-testid=heatmap]").first.wait_for()
+    for key, lens in ("1", "diagnosis"), ("2", "gradient"), ("1", "diagnosis"), ("2", "gradient"), ("1", "diagnosis"):
+        page.keyboard.press("?")
+        page.locator("dialog.help dt").first.wait_for()
+        page.evaluate("setTimeout(() => { for (const end = performance.now() + 80; performance.now() < end;); }, 15)")
+        page.keyboard.press("Escape")
+        page.keyboard.press(key)
+        expect(page.locator(f"[data-testid=lens-{lens}]")).to_have_attribute("aria-selected", "true")
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_no_barrier(page, board, theme):
     page.goto(board.url + PAGE + "#" + hash_of({"run": "killed"}))

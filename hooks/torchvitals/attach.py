@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.optim.optimizer import Optimizer
 
-from torchvitals import process
+from torchvitals import kernels, process
 from torchvitals.account import Account
 from torchvitals.boundary import Boundary
 from torchvitals.capture import Capture
@@ -269,12 +269,18 @@ class Vitals:
             self._try(recorder.close)
 
     def _arm_if_sampled(self) -> None:
-        if self._recorder is not None and not self._paused and self._model() is not None:
-            training = self._recorder.training_seconds()
-            if self._schedule.samples(self._step - self._first, self._measuring(), training):
-                self._arm(self._recorder)
-                return
-        self._disarm()
+        recorder = self._recorder
+        if recorder is not None and self._is_sampled(recorder):
+            self._arm(recorder)
+            return
+        if self._capture.armed or process.awaits_call(self):
+            self._disarm()
+
+    def _is_sampled(self, recorder: Recorder) -> bool:
+        offset = self._step - self._first
+        if not self._schedule.is_due(offset) or self._paused or self._model() is None:  # what it has cost takes time
+            return False
+        return self._schedule.samples(offset, self._measuring(), recorder.training_seconds())
 
     def _arm(self, recorder: Recorder) -> None:
         model = self._model()
@@ -282,6 +288,7 @@ class Vitals:
             return
         start = time.perf_counter()
         heavy = records(recorder.samples)
+        kernels.follow_threads()
         self._notes = StepNotes(self._step, heavy=heavy)
         histograms = heavy and recorder.options["histograms"]
         top = wrapped(model)
@@ -395,7 +402,6 @@ class Vitals:
             self._arm_if_sampled()
 
     def _collect(self, recorder: Recorder, whole: bool) -> None:
-        self._try(self._capture.settle)
         self._parameters.rest()
         self._self_check.after_step(self._capture, self._parameters, self._boundary.parameters(), whole=whole)
         self._notes.not_observed = self._not_observed
@@ -405,8 +411,7 @@ class Vitals:
 
     def _measuring(self) -> float:
         """Seconds it has cost so far."""
-        writing = self._recorder.seconds if self._recorder is not None else 0.0
-        return self._account.seconds(self._seconds + self._capture.seconds) + writing
+        return self._account.seconds(self._seconds + self._capture.seconds)
 
     def _write(self, *, wait: bool = False) -> None:
         """Looks after what is being written: tells what went wrong; ``wait``: for all that is pending."""

@@ -31,10 +31,15 @@ class Boundary:
         """Trainable parameters whose optimizer has not stepped yet; found out when it is needed."""
         self._open: tuple[int, int] | None = None
         """The optimizer that is stepping, and the frame it does it in."""
+        self._fresh = False
+        """The parameters were looked up since the step began."""
+        self._ids: frozenset[int] = frozenset()
+        """Of what that one holds, or the last one that has stepped."""
 
     def forget(self) -> None:
-        """What optimizers hold is looked up anew."""
+        """What optimizers hold is looked up anew; the parameters just were."""
         self._held.clear()
+        self._fresh = True
 
     @property
     def begun(self) -> bool:
@@ -56,16 +61,17 @@ class Boundary:
 
     def enters(self, optimizer: Optimizer) -> bool:
         """An optimizer begins to step. Whether it is one of the model's, and not inside another's step."""
-        if not self._ids_of(optimizer):
+        ids = self._ids_of(optimizer)
+        if not ids:
             return False
         if self._open is not None and process.is_running(self._open[1]):
             return False  # super().step(), or an optimizer wrapped in another
-        self._open = (id(optimizer), process.step_frame())
+        self._open, self._ids = (id(optimizer), process.step_frame()), ids
         return True
 
     def leaves(self, optimizer: Optimizer) -> bool:
         """An optimizer has stepped. Whether it is the one that entered."""
-        if not self._ids_of(optimizer) or self._open is None or self._open[0] != id(optimizer):
+        if self._open is None or self._open[0] != id(optimizer):
             return False
         if self._open[1] != process.step_frame() and process.is_running(self._open[1]):
             return False
@@ -77,13 +83,13 @@ class Boundary:
         return id(optimizer) in self._stepped
 
     def add(self, optimizer: Optimizer, *, new_forward: bool) -> bool:
-        """Counts an optimizer's step. Whether the model's step has ended with it.
+        """Counts the step of the optimizer that has just left. Whether the model's step has ended with it.
 
         Args:
             optimizer: which has stepped.
             new_forward: a forward is known to have run since the last step ended.
         """
-        ids = self._ids_of(optimizer)
+        ids = self._ids
         new = self._required and id(optimizer) not in self._required
         if new and not self._stepped and not new_forward and self._parameters.trainable_outside(ids):
             # As after unfreezing: it has stepped beside the one that ended the step before.
@@ -104,6 +110,7 @@ class Boundary:
         self._required = frozenset(self._stepped)
         self._awaited = set(self._required)
         self._missing = None
+        self._fresh = False
         self._stepped.clear()
 
     def _ids_of(self, optimizer: Optimizer) -> frozenset[int]:
@@ -113,8 +120,10 @@ class Boundary:
         seen = (len(groups), len(last), id(last[-1]) if last else 0)
         before, ids = self._held.get(optimizer, (None, frozenset()))
         if before != seen:
-            self._look_up()
             held = held_by(optimizer)
+            # What is not known may have become a part of the model since.
+            if not (self._fresh and self._required and self._parameters.know(held) and self._parameters.are_current()):
+                self._look_up()
             ids = frozenset(map(id, held)) if self._parameters.any_of(held) else frozenset()
             self._held[optimizer] = seen, ids
         return ids

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 import torch
@@ -17,14 +17,13 @@ from torchvitals import statistics
 from torchvitals.checkpoint import Regions
 from torchvitals.dataflow import Graph, Origins, Rows
 from torchvitals.functional import Functions, activation_called, caller, is_activation, limits_called
-from torchvitals.hooks import AfterBackward, Enter, Gradient, Scope, frame_of_call, made_of
+from torchvitals.hooks import AfterBackward, Enter, Gradient, Scope, frame_of_call, made_of, put_on
 from torchvitals.parameters import Parameters
 from torchvitals.process import is_capturing, is_running
 from torchvitals.rows import GradientSums, Row, Table
-from torchvitals.scratch import Pool
-from torchvitals.stage import Goal, Stage
+from torchvitals.scratch import Pool, Scratch
 from torchvitals.structure import Selection, outputs_of
-from torchvitals.sums import ZEROS, Limits
+from torchvitals.sums import ZEROS, Limits, empty_row
 from torchvitals.wiring import Wiring
 
 _MOST_ROWS: Final = 20_000
@@ -35,8 +34,8 @@ class _Call(NamedTuple):
 
     scope: Scope
     fed_by: Rows
-    fused: bool
-    """Runs as one kernel, in which no function is seen."""
+    blind: bool
+    """No function is looked at in it, but would be after it."""
 
 
 class Capture:
@@ -50,7 +49,7 @@ class Capture:
     ) -> None:
         self.selection = selection
         self.rows = (table := Table()).rows
-        self._table = table
+        self.table = table
         self._edges: set[tuple[int, int]] = set()
         self._known_edges: frozenset[tuple[int, int]] = frozenset()
         self.seconds = 0.0
@@ -69,6 +68,7 @@ class Capture:
         self.histograms = False
         self._fail = fail
         self._pool = pool
+        self._host = pool(torch.device("cpu"))
         self._parameters = parameters
         self._origins = Origins()
         self._graph = Graph()
@@ -76,7 +76,6 @@ class Capture:
         self._edges_wanted = False
         self._grew = False  # rows were added in a step whose edges were not wanted
         self._wiring = Wiring(self, fail)
-        self._stage = Stage(pool(torch.device("cpu")), self._not_reduced)
         self._scopes: list[_Call] = []
         self._recording = False
         self._recomputing = False
@@ -117,11 +116,11 @@ class Capture:
         return self._wiring.put_in(model)
 
     def _clear_rows(self) -> None:
+        self.table.sums.clear()
         self._active.clear()
         self._leaves.clear()
         self._calls.clear()
         self._graph.clear()
-        self._stage.clear()
         self._passes.clear()
         self._running_passes = 0
         self._backward_seen = False
@@ -138,10 +137,6 @@ class Capture:
         self._wiring.take_out(iterated)
         self._origins.clear()
         self._end_outermost()
-
-    def settle(self) -> None:
-        """Reduces what still waits to be: the rows are then complete."""
-        self._stage.reduce()
 
     @property
     def begun(self) -> bool:
@@ -195,11 +190,15 @@ class Capture:
             self._wiring.install(module, scope.path)
             self.on_change()
         scope.called = True
-        call = _Call(scope, self._origins.of(args) if scope.layer else (), fused and self._functions is not None)
-        self._scopes.append(call)
+        functions, blind = self._functions, False
+        if functions is not None:
+            if fused:  # in one kernel
+                blind = functions.is_on
+                functions.stop()
+            elif scope.quiet:
+                blind = functions.pause()
+        self._scopes.append(_Call(scope, self._origins.of(args) if scope.layer else (), blind))
         self._hidden += scope.hides
-        if call.fused and self._functions is not None:
-            self._functions.stop()
         if fused:
             self._wiring.step_aside(scope, module)
 
@@ -218,7 +217,7 @@ class Capture:
             call = self._scopes.pop()
             fed_by = call.fed_by
             self._hidden -= call.scope.hides
-            if call.fused and self._functions is not None and not any(outer.fused for outer in self._scopes):
+            if call.blind and self._functions is not None:
                 self._functions.start()
             if call.scope is scope:
                 break
@@ -280,34 +279,41 @@ class Capture:
         fed_by: Rows,
         limits: Limits,
     ) -> None:
-        out, *others = outputs_of(output) or (None,)
         if _transformed():
             return
         call = self._calls.get((title, function), 0)
         self._calls[title, function] = call + 1
-        if out is None or not statistics.measurable(out):
-            self._origins.set(output, fed_by)
-            return
-        x, missing = statistics.dense(statistics.local(out))
-        scratch = self._pool(x.device)
-        index = self._table.find(title, function, call)
+        scratch, missing = self._host, 0
+        others: list[Tensor] = []
+        if scratch.host and statistics.is_plain(output):  # most are
+            out = x = output
+        else:
+            out, *others = outputs_of(output) or (None,)
+            if out is None or not statistics.measurable(out):
+                self._origins.set(output, fed_by)
+                return
+            x, missing = statistics.dense(statistics.local(out))
+            scratch = self._pool(x.device)
+        index = self.table.find(title, function, call)
         if index is None:
             if len(self.rows) >= _MOST_ROWS:
                 raise OverflowError(f"the model has more than {_MOST_ROWS} layers, counting every call")
-            index = self._table.add(title, function, call, scope, caller(), out, fed_by, limits)
+            index = self.table.add(title, function, call, scope, caller(), out, fed_by, limits)
             self._grew = not self._edges_wanted
         row = self.rows[index]
         if self._edges_wanted:
             self._edges.update((before, index) for before in self._graph.feeding(out, fed_by) if before != index)
             self._graph.mark(index, output)
         self._origins.set(output, (index,))
-        self._regions.add(index)
+        if not torch.is_grad_enabled():
+            self._regions.add(index)
         if index not in self._active:
             self._active.add(index)
             row.begin(scratch)
-        self._add_activation(row, x, out.shape, scope, fed_by)
-        row.activation[ZEROS] += missing
-        row.elements += missing
+        self._add_activation(row, x, out.shape, scope, fed_by, plain=x is output)
+        if missing:
+            row.activation[ZEROS] += missing
+            row.elements += missing
         self._expect_gradients(index, out, others)
 
     def _record_again(self, output: Any, fits: Callable[[Row], bool]) -> None:
@@ -324,34 +330,31 @@ class Capture:
         if out.requires_grad:
             self.rows[index].expects_gradient = True
             if not out.is_leaf:
-                out.register_hook(Gradient(self, index, side=False))
+                put_on(out, Gradient(self, index, side=False))
             elif (index, id(out)) not in self._leaves:
                 # A parameter or an input handed through: it outlives the step, and comes again in it.
                 self._leaves.add((index, id(out)))
                 self._wiring.loose.append(out.register_hook(Gradient(self, index, side=False)))
         for other in others:
             if other.requires_grad and not other.is_leaf and statistics.measurable(other):
-                other.register_hook(Gradient(self, index, side=True))
+                put_on(other, Gradient(self, index, side=True))
 
-    def _add_activation(self, row: Row, x: Tensor, shape: torch.Size, scope: Scope, fed_by: Rows) -> None:
+    def _add_activation(
+        self, row: Row, x: Tensor, shape: torch.Size, scope: Scope, fed_by: Rows, *, plain: bool
+    ) -> None:
         units = row.units
         axis = None
         if units is not None:
-            axis = self._table.axis_again(row, scope, shape, fed_by)
+            axis = self.table.axis_again(row, scope, shape, fed_by)
             if axis is None or x.ndim <= axis or x.shape[axis] != row.layer.units:  # a sparse one has other axes
                 axis = units = None
-        row.elements += x.numel()
-        bins = (row, "activation_bins") if self.histograms and row.activation_bins is None else None
-        if row.scratch.host and row.limits == (None, None) and self._stage.takes(x):
-            self._stage.put(x, Goal(row.activation, x.shape, axis, units, True, bins))
-            return
         if x.numel() == 0:  # nothing stored, or nothing in this process
             return
-        with _no_autocast(x.device.type):
-            statistics.add_activation(row.activation, x, axis, row.scratch, units, row.limits)
-            statistics.add_spread(row.activation, x, row.scratch)
-            if bins:
-                row.activation_bins = statistics.bins_in_use(x, row.scratch)
+        bins = self.histograms and row.activation_bins is None
+        with _NOTHING if plain else _undisturbed(row.scratch):
+            found = statistics.add_activation(row.activation, x, axis, row.scratch, units, row.limits, bins=bins)
+        row.elements += x.numel()  # only now: what could not be reduced is not all zero
+        row.activation_bins = found if bins else row.activation_bins
 
     # One function -----------------------------------------------------------------------------------------------------
 
@@ -380,7 +383,7 @@ class Capture:
         scope = self._scopes[-1].scope
         # A layer that computes with its own parameters, and not through modules, feeds its functions itself.
         itself = not fed_by or (scope.layer and scope.leaf)
-        title = scope.title if itself else self._table.title_of(fed_by[-1])
+        title = scope.title if itself else self.table.title_of(fed_by[-1])
         if self.selection(title):
             self._record(title, name, scope, output, fed_by, limits_called(name, args, kwargs))
 
@@ -398,24 +401,18 @@ class Capture:
         if not self._passes[task]:  # not the loss's gradient: autograd.grad with respect to something else
             return
         self._backward_seen = True
-        if not statistics.measurable(gradient):
-            return
         row = self.rows[index]
-        x, missing = statistics.dense(statistics.local(gradient))
+        x, missing, plain = gradient, 0, row.scratch.host and statistics.is_plain(gradient)
+        if not plain:
+            if not statistics.measurable(gradient):
+                return
+            x, missing = statistics.dense(statistics.local(gradient))
         if side and row.side_gradient is None:
-            row.side_gradient = GradientSums(row.scratch)
+            row.side_gradient = GradientSums()
+            row.side_gradient.begin(empty_row(row.scratch))
         sums = row.side_gradient if side and row.side_gradient is not None else row.gradient
-        if row.scratch.host and not missing and gradient.dtype == torch.float32 and self._stage.takes(x):
-            bins = (sums, "bins") if self.histograms and sums.bins is None else None
-            self._stage.put(x, Goal(sums.sums, x.shape, None, None, False, bins))
-            sums.elements += x.numel()
-            return
-        with torch.no_grad(), _no_autocast(x.device.type):
+        with _NOTHING if plain else _undisturbed(row.scratch):
             sums.add(x, missing, gradient.dtype, row.scratch, histograms=self.histograms)
-
-    def _not_reduced(self, goal: Goal, error: Exception) -> None:
-        row = next(self.rows[i] for i in self._active if self.rows[i].activation is goal.sums)
-        self._fail(row.layer.name, error)
 
     def after_backward(self) -> None:
         self._running_passes -= 1
@@ -436,16 +433,12 @@ class Capture:
 
 def _transformed() -> bool:
     """Whether the forward is being traced or transformed rather than run for training."""
-    return (
-        torch._C._is_tracing()
-        or torch._C._functorch.maybe_current_level() is not None
-        or torch._C._get_dispatch_mode(_KEYS.FAKE) is not None
-        or torch._C._get_dispatch_mode(_KEYS.PROXY) is not None
-        or torch._C._get_dispatch_mode(_KEYS.FUNCTIONAL) is not None
-    )
+    if torch._C._is_tracing() or torch._C._functorch.maybe_current_level() is not None:
+        return True
+    return torch._C._len_torch_dispatch_stack() > 0 and any(torch._C._get_dispatch_mode(key) for key in _KEYS)
 
 
-_KEYS: Final = torch._C._TorchDispatchModeKey
+_KEYS: Final = tuple(getattr(torch._C._TorchDispatchModeKey, name) for name in ("FAKE", "PROXY", "FUNCTIONAL"))
 
 
 def _exception() -> int | None:
@@ -454,7 +447,16 @@ def _exception() -> int | None:
     return None if error is None else id(error)
 
 
-def _no_autocast(device: str) -> contextlib.AbstractContextManager[Any]:
-    if torch.is_autocast_enabled(device):
-        return torch.autocast(device, enabled=False)
-    return contextlib.nullcontext()
+_NOTHING: Final = contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def _undisturbed(scratch: Scratch) -> Iterator[None]:
+    """Operations of PyTorch in the formats of their tensors, and without a graph."""
+    device = scratch.device.type
+    with torch.no_grad():
+        if not torch.is_autocast_enabled(device):
+            yield
+        else:
+            with torch.autocast(device, enabled=False):
+                yield

@@ -25,11 +25,10 @@ class Regions:
         self._region = (0, 0)
 
     def add(self, row: int) -> None:
-        """Tells of a row, recorded in the forward."""
-        if not torch.is_grad_enabled():
-            region = _running("forward")
-            if region is not None:
-                vars(region).setdefault(self._key, []).append(row)
+        """Tells of a row, recorded in a forward without a graph."""
+        region = _running("forward")
+        if region is not None:
+            vars(region).setdefault(self._key, []).append(row)
 
     def begin_again(self) -> bool:
         """Inside a backward pass: whether rows of a region are being computed again."""

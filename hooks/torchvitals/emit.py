@@ -8,11 +8,13 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import (
     DATA_CLASS_BLOB_SEQUENCE,
     DATA_CLASS_TENSOR,
@@ -28,6 +30,8 @@ from torchvitals_tb import packing, schema
 
 MIRRORED_LAYERS = 64
 """Models of at most this many layers also get stock histograms, when mirroring is automatic."""
+_PATIENCE = 5.0  # seconds for a thread of tensorboardX to write what it has
+_NEAR = 1 << 24  # bytes behind our last event: others may have written since
 
 
 @dataclass
@@ -69,6 +73,9 @@ class Emitter:
         flush = self._writer.flush
         self._flush = flush.method if type(flush) is _First else flush
         self._waiting: list[tuple[_First, Callable[[], None]]] = []
+        self._last: bytes | None = None
+        """What tensorboardX was given last, and may not have written yet."""
+        self._patience = _PATIENCE
         self._slow_down = checksum.speed_up(self._writer)
 
     def write(self, frame: Frame, layers: tuple[schema.Layer, ...], parameters: tuple[schema.Parameter, ...]) -> None:
@@ -78,7 +85,7 @@ class Emitter:
             RuntimeError: as `check`.
         """
         self.check()
-        self._add(self._values(frame, layers, parameters), frame.step)
+        self._add(self._summary(frame, layers, parameters), frame.step)
 
     def check(self) -> None:
         """Whether there is a writer to write with.
@@ -111,6 +118,20 @@ class Emitter:
     def flush(self) -> None:
         if os.getpid() == self._pid and getattr(self._writer, "all_writers", self) is not None:
             self._flush()
+            self._arrive()
+
+    def _arrive(self) -> None:
+        """Waits until the last event is in the file: tensorboardX's own ``flush`` does not wait for its thread."""
+        last = self._last
+        if last is None or not (folder := Path(self.directory)).is_dir():  # it may write to another machine
+            return
+        end, self._last = time.monotonic() + self._patience, None
+        while not any(_holds(path, last) for path in folder.glob("*tfevents*")):
+            if time.monotonic() > end:
+                self._patience = 0.0  # it writes something else, or nothing: once is enough
+                return
+            time.sleep(0.002)
+            self._flush()
 
     def forget(self) -> None:
         """Leaves the writer as it was found. A method that somebody has wrapped since stays, and does nothing more."""
@@ -125,7 +146,7 @@ class Emitter:
         if self._owned and os.getpid() == self._pid:
             self._writer.close()
 
-    def _values(self, frame: Frame, layers: Any, parameters: Any) -> list[Any]:
+    def _summary(self, frame: Frame, layers: Any, parameters: Any) -> bytes:
         values = []
         if frame.manifest is not None:
             text = TensorProto(dtype=DT_STRING, tensor_shape=TensorShapeProto())
@@ -142,11 +163,12 @@ class Emitter:
         values.append(self._value(schema.RUN_TAG, tensor_proto(frame.run), DATA_CLASS_TENSOR))
         if self._mirror is not False:
             values += [Summary.Value(tag=tag, simple_value=number) for tag, number in frame.scalars.items()]
+        data: bytes = Summary(value=values).SerializeToString()
         if self._mirror is True or (self._mirror == "auto" and len(layers) <= MIRRORED_LAYERS):
             for kind, histograms in frame.histograms.items():
                 rows = layers if schema.rows_of(kind) == "layers" else parameters
-                values += _stock_histograms(kind, [row.name for row in rows], histograms)
-        return values
+                data += _stock_histograms(kind, [row.name for row in rows], histograms)
+        return data
 
     def _value(self, tag: str, tensor: TensorProto, data_class: Any) -> Any:
         number, written = self._segments.get(tag, (0, 0))
@@ -161,13 +183,23 @@ class Emitter:
             value.metadata.CopyFrom(SummaryMetadata(plugin_data=content, data_class=data_class))
         return value
 
-    def _add(self, values: list[Any], step: int) -> None:
-        summary: Any = Summary(value=values)
+    def _add(self, summary: bytes, step: int) -> None:
+        event: Any = Event()
         if self._foreign:  # tensorboardX has classes of its own for the same messages
-            from tensorboardX.proto import summary_pb2
+            from tensorboardX.proto import event_pb2
 
-            summary = summary_pb2.Summary.FromString(summary.SerializeToString())
-        self._writer._get_file_writer().add_summary(summary, step, time.time())
+            event = event_pb2.Event()
+        event.summary.MergeFromString(summary)
+        self._writer._get_file_writer().add_event(event, step, time.time())
+        if self._foreign:
+            self._last = event.SerializeToString()
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    """Whether a file has some bytes near its end."""
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - len(data) - _NEAR))
+        return data in file.read()
 
 
 class _First:
@@ -198,31 +230,78 @@ class _First:
 
 def tensor_proto(array: NDArray[Any]) -> TensorProto:
     """A float32 or float64 array as a tensor; NaN and infinities survive."""
-    dtype = DT_FLOAT if array.dtype == np.float32 else DT_DOUBLE
-    shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=n) for n in array.shape])
-    return TensorProto(dtype=dtype, tensor_shape=shape, tensor_content=np.ascontiguousarray(array).tobytes())
+    proto = TensorProto.FromString(_head(DT_FLOAT if array.dtype == np.float32 else DT_DOUBLE, array.shape))
+    proto.tensor_content = array.tobytes()
+    return proto
 
 
 def _blob(data: bytes) -> TensorProto:
-    # TensorBoard takes a blob sequence of rank 1 only.
-    proto = TensorProto(dtype=DT_STRING, tensor_shape=TensorShapeProto(dim=[TensorShapeProto.Dim(size=1)]))
+    proto = TensorProto.FromString(_head(DT_STRING, (1,)))  # TensorBoard takes a blob sequence of rank 1 only
     proto.string_val.append(data)
     return proto
 
 
-def _stock_histograms(kind: str, names: list[str], histograms: packing.Histograms) -> list[Any]:
-    """TensorBoard's own histograms, one a row: left edge, right edge, count, ascending; without what is not finite."""
+@functools.lru_cache(2 * packing.BINS)
+def _head(dtype: Any, shape: tuple[int, ...]) -> bytes:
+    """What is the same every time is parsed from bytes: to set it field by field takes three times as long."""
+    dims = TensorShapeProto(dim=[TensorShapeProto.Dim(size=n) for n in shape])
+    data: bytes = TensorProto(dtype=dtype, tensor_shape=dims).SerializeToString()
+    return data
+
+
+def _stock_histograms(kind: str, names: list[str], histograms: packing.Histograms) -> bytes:
+    """TensorBoard's own histograms, one a row: left edge, right edge, count, ascending; without what is not finite.
+
+    Put together from bytes, most of which are the same every time: messages are copied twice on their way to the file.
+
+    Returns:
+        A ``Summary`` that has them as values.
+    """
     row = np.repeat(np.arange(histograms.rows), np.diff(histograms.starts))
-    order = np.lexsort((_RANK[histograms.bins], row))
-    order = order[_RANK[histograms.bins[order]] < packing.BINS]
-    bins = histograms.bins[order]
-    table = np.column_stack([_EDGES[bins], histograms.counts[order]]).astype(np.float32)
-    starts = np.searchsorted(row[order], np.arange(histograms.rows + 1))
-    return [
-        Summary.Value(tag=f"vitals/{kind}/{name}", tensor=tensor_proto(table[a:b]), metadata=_STOCK)
-        for name, a, b in zip(names, starts[:-1].tolist(), starts[1:].tolist(), strict=False)
-        if b > a
-    ]
+    rank = _RANK[histograms.bins]
+    order = np.argsort(row * (packing.BINS + 1) + rank, kind="stable")
+    order = order[rank[order] < packing.BINS]
+    table = np.empty((len(order), 3), dtype=np.float32)
+    table[:, :2] = _EDGES[histograms.bins[order]]
+    table[:, 2] = histograms.counts[order]
+    data, wide = table.tobytes(), table.strides[0]
+    starts = np.searchsorted(row[order], np.arange(histograms.rows + 1)).tolist()
+    parts: list[bytes] = []
+    for name, (a, b) in zip(names, pairwise(starts), strict=False):
+        if b > a:
+            content = data[a * wide : b * wide]
+            head, shape = _stock_head(f"vitals/{kind}/{name}"), _head(DT_FLOAT, (b - a, 3))
+            tensor_start = _CONTENT + _varint(len(content))
+            tensor_size = len(shape) + len(tensor_start) + len(content)
+            value_start = _TENSOR + _varint(tensor_size)
+            value_size = len(head) + len(value_start) + tensor_size
+            parts += (_VALUE, _varint(value_size), head, value_start, shape, tensor_start, content)
+    return b"".join(parts)
+
+
+@functools.lru_cache(1 << 14)
+def _stock_head(tag: str) -> bytes:
+    content = SummaryMetadata.PluginData(plugin_name="histograms")
+    metadata = SummaryMetadata(plugin_data=content, data_class=DATA_CLASS_TENSOR)
+    data: bytes = Summary.Value(tag=tag, metadata=metadata).SerializeToString()
+    return data
+
+
+def _key(message: Any, name: str) -> bytes:
+    """What stands before a field that has a length (https://protobuf.dev/programming-guides/encoding)."""
+    return _varint(message.DESCRIPTOR.fields_by_name[name].number << 3 | 2)
+
+
+@functools.lru_cache(1 << 14)
+def _varint(number: int) -> bytes:
+    groups = [number & 127]
+    while number := number >> 7:
+        groups[-1] |= 128
+        groups.append(number & 127)
+    return bytes(groups)
+
+
+_VALUE, _TENSOR, _CONTENT = _key(Summary, "value"), _key(Summary.Value, "tensor"), _key(TensorProto, "tensor_content")
 
 
 def _ascending() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -235,9 +314,6 @@ def _ascending() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
 
 
 _EDGES, _RANK = _ascending()
-_STOCK: Final = SummaryMetadata(
-    plugin_data=SummaryMetadata.PluginData(plugin_name="histograms"), data_class=DATA_CLASS_TENSOR
-)
 
 
 def _open(path: Any) -> Any:

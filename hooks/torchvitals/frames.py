@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -14,15 +15,15 @@ from torch import Tensor
 from torchvitals import statistics
 from torchvitals.capture import Capture
 from torchvitals.emit import Frame
-from torchvitals.parameters import Parameters
-from torchvitals.rows import Row
+from torchvitals.parameters import GRADIENT, WEIGHT, Parameters
 from torchvitals.statistics import Vector, to_float32
-from torchvitals.sums import ABS_MAX, COLUMNS, COMPARED, NONFINITE, SATURATED, SPREAD, SUBNORMAL, ZEROS
+from torchvitals.sums import ABS_MAX, COMPARED, NONFINITE, SATURATED, SPREAD, SUBNORMAL, ZEROS
 from torchvitals.units import UnitCounts, UnitRecord
 from torchvitals_tb import packing, schema
 from torchvitals_tb.schema import ACTIVATIONS
 
-Host = NDArray[Any] | None
+Host = Any
+"""A vector of float64, in whatever holds it on the host, or ``None``."""
 _PLAIN = frozenset((type(None), list, tuple, float, int, bool, np.ndarray))  # quicker to tell than what is a tensor
 
 
@@ -67,7 +68,7 @@ class Fetch:
         for indices, copy, event in self._copies:
             if event is not None:
                 event.synchronize()
-            flat = copy.cpu().numpy()
+            flat = copy.cpu().double().numpy()
             start = 0
             for i in indices:
                 shape = self._items[i].shape
@@ -108,31 +109,48 @@ class Snapshot:
         self.not_observed = dict(notes.not_observed)
         self.self_check = notes.self_check
         self._heavy = notes.heavy
-        self._rows: list[Row | None] = [row if capture.ran(i) else None for i, row in enumerate(capture.rows)]
-        gradients = [row.used_gradient() if row else None for row in self._rows]
-        self._elements = np.array(
-            [[r.elements, g.elements] if r and g else [0, 0] for r, g in zip(self._rows, gradients, strict=True)]
-        ).T
-        self._observations = [r.units.observations if r and r.units else 0 for r in self._rows]
-        self._parameter_elements = np.array(
-            [[r.elements, r.gradient_elements, r.unclipped_elements, r.update_elements] for r in parameters.rows]
-        ).T
-        scales = {id(row.scale): row.scale for row in parameters.rows if row.scale is not None}
-        self._scaled = [list(scales).index(id(row.scale)) if row.scale is not None else -1 for row in parameters.rows]
+        # What is far comes later, each to its place here.
+        self._places: list[Any] = []
+        far: list[Any] = []
+        sums, starts = capture.table.sums, capture.table.starts
+        self._sums, self._units = sums.rows[: len(self.layers)].copy(), sums.units[:, : starts[-1]].copy()
+        self._starts = np.array(starts)
+        counts = [[0] * len(self.layers) for _ in range(3)]
+        self._bins: list[list[Any]] = [[None] * len(self.layers) for _ in range(2)]
+        for i, row in enumerate(capture.rows):
+            if not capture.ran(i):
+                continue
+            gradient, units = row.used_gradient(), row.units
+            counts[0][i], counts[1][i] = row.elements, gradient.elements
+            if units is not None:
+                counts[2][i] = units.observations
+            if capture.histograms:
+                self._bins[0][i], self._bins[1][i] = row.activation_bins, gradient.bins
+            if gradient is not row.gradient or not row.scratch.host:
+                self._bring(far, self._sums[i, 1], gradient.sums)
+            if not row.scratch.host:
+                self._bring(far, self._sums[i, 0], row.activation)
+                for mine, its in zip(self._units, (units.fired, units.magnitude) if units else (), strict=False):
+                    self._bring(far, mine[starts[i] : starts[i + 1]], its)
+        self._elements = np.array(counts[:2])
+        self._observations = np.array(counts[2], dtype=np.float64)
+        self._parameters = now = parameters.take()
+        for (what, i), its in now.far.items():
+            self._bring(far, now.sums[what, i], its)
+        scales = {id(scale): scale for scale in now.scales if scale is not None}
+        self._scaled = [list(scales).index(id(scale)) if scale is not None else -1 for scale in now.scales]
         scalars: list[Any] = [notes.loss_scale, *notes.skipped, *scales.values()]
         self._skips, self._scalars = len(notes.skipped), len(scalars)
-        items = scalars
-        for row, gradient in zip(self._rows, gradients, strict=True):
-            units = row.units if row else None
-            if row and gradient:
-                items += (row.activation, gradient.sums, row.activation_bins, gradient.bins)
-            else:
-                items += (None,) * 4
-            items += (units.fired, units.magnitude) if units else (None, None)
-        for parameter in parameters.rows:
-            items += (parameter.weight, parameter.gradient, parameter.unclipped, parameter.update)
-            items += (parameter.weight_bins, parameter.gradient_bins, parameter.learning_rate)
-        self._fetch = Fetch(items)
+        bins = (column for columns in (self._bins, now.bins) for column in columns) if capture.histograms else ()
+        self._fetch = Fetch([*scalars, *far, *now.learning_rates, *chain(*bins)])
+
+    def _bring(self, far: list[Any], place: NDArray[np.float64], sums: Any) -> None:
+        """Has sums that are far, or elsewhere on the host, come to their place."""
+        if isinstance(sums, Tensor):
+            far.append(sums)
+            self._places.append(place)
+        else:
+            place[:] = sums
 
     def frame(self, units: UnitRecord, counters: NDArray[np.float64], manifest: str | None) -> Frame:
         """The vectors to write.
@@ -142,20 +160,18 @@ class Snapshot:
             counters: the first of `schema.RUN_FIELDS`; those of the step itself are added.
             manifest: to write with it.
         """
-        arrays = self._fetch.arrays()
-        loss_scale, *rest = arrays[: self._scalars]
+        arrays = iter(self._fetch.arrays())
+        loss_scale, *rest = islice(arrays, self._scalars)
         scale = 1.0 if loss_scale is None else float(loss_scale)
         skipped = any(bool(flag) for flag in rest[: self._skips])
         scales = [*(float(s) for s in rest[self._skips :] if s is not None), 1.0]  # the last, -1, is of most rows
         parameter_scale = np.array([scales[i] for i in self._scaled])
-        arrays = arrays[self._scalars :]
-        split = 6 * len(self.layers)
-        layer_columns = [arrays[i:split:6] for i in range(6)]
-        parameter_columns = [arrays[split + i :: 7] for i in range(7)]
-        counts = UnitCounts.of(layer_columns[4], layer_columns[5], self._observations)
-        units.add(counts)
-        values = self._layer_statistics(layer_columns[:2], counts, scale)
-        values |= self._parameter_statistics(parameter_columns, scale, parameter_scale)
+        for place, array in zip(self._places, arrays, strict=False):
+            place[:] = array
+        rates = list(islice(arrays, len(self.parameters)))
+        counts = UnitCounts(self._starts, self._observations, *self._units)
+        values = self._layer_statistics(counts, scale)
+        values |= self._parameter_statistics(rates, scale, parameter_scale)
         frame = Frame(
             step=self.step,
             manifest=manifest,
@@ -163,23 +179,23 @@ class Snapshot:
             run=np.concatenate([counters, [float(skipped), np.nan if loss_scale is None else scale]]),
             scalars=self._scalars_of(values),
         )
+        units.add(counts)
         if self._heavy:
-            columns = (layer_columns[2], layer_columns[3], parameter_columns[4], parameter_columns[5])
+            sizes = (len(self.layers),) * 2 + (len(self.parameters),) * 2
             factors = (None, np.full(len(self.layers), scale), None, parameter_scale)
-            for kind, column, factor in zip(schema.HISTOGRAMS, columns, factors, strict=True):
-                rows = _histograms(column, factor)
+            for kind, size, factor in zip(schema.HISTOGRAMS, sizes, factors, strict=True):
+                rows = _histograms(list(islice(arrays, size)), factor)
                 if len(rows.bins):
                     frame.histograms[kind] = rows
-            frame.units = units.take(self.layers)
+            frame.units = units.take()
         return frame
 
-    def _layer_statistics(self, columns: list[list[Host]], counts: UnitCounts, scale: float) -> dict[str, Vector]:
-        activation, gradient = _stack(columns[0]), _stack(columns[1])
-        n, m = self._elements.astype(np.float64) if len(self.layers) else np.zeros((2, 0))
+    def _layer_statistics(self, counts: UnitCounts, scale: float) -> dict[str, Vector]:
+        activation, gradient = self._sums[:, 0], self._sums[:, 1]
+        n, m = self._elements.astype(np.float64)
         mean, std, rms = statistics.moments(activation, n)
         bounded = np.array([_is_bounded(layer) for layer in self.layers], dtype=bool)
-        dead, dormant = np.full((2, len(n)), np.nan)
-        dead[counts.rows], dormant[counts.rows] = counts.dead_and_dormant()
+        dead, dormant = counts.dead_and_dormant()
         return {
             "activation/mean": mean,
             "activation/std": std,
@@ -191,62 +207,58 @@ class Snapshot:
             "activation/saturated_fraction": np.where(bounded, statistics.share(activation, SATURATED, n), np.nan),
             "activation/dead_fraction": dead,
             "activation/dormant_fraction": dormant,
-            "gradient/rms": statistics.moments(gradient, m)[2] / scale,
+            "gradient/rms": statistics.rms(gradient, m) / scale,
             "gradient/abs_max": np.where(m > 0, gradient[:, ABS_MAX], np.nan) / scale,
             "gradient/zero_fraction": statistics.share(gradient, ZEROS, m),
             "gradient/nonfinite_fraction": statistics.share(gradient, NONFINITE, m),
             "gradient/underflow_fraction": statistics.share(gradient, SUBNORMAL, m),
         }
 
-    def _parameter_statistics(
-        self, columns: list[list[Host]], scale: float, parameter_scale: Vector
-    ) -> dict[str, Vector]:
-        weight, gradient, unclipped, update = (_stack(column) for column in columns[:4])
-        n, m, c, u = self._parameter_elements.astype(np.float64) if len(self.parameters) else np.zeros((4, 0))
-        rms = statistics.moments(weight, n)[2]
-        update_rms = statistics.moments(update, u)[2]
+    def _parameter_statistics(self, rates: list[Any], scale: float, parameter_scale: Vector) -> dict[str, Vector]:
+        sums, n = self._parameters.sums, self._parameters.elements.astype(np.float64)
+        rms, gradient_rms, unclipped_rms, update_rms = statistics.rms(sums, n)
+        largest = np.where(n > 0, sums[..., ABS_MAX], np.nan)
         with np.errstate(all="ignore"):
             ratio = np.where(rms > 0, update_rms / rms, np.nan)
         return {
             "parameter/rms": rms,
-            "parameter/abs_max": np.where(n > 0, weight[:, ABS_MAX], np.nan),
-            "parameter/grad_rms": statistics.moments(gradient, m)[2] / parameter_scale,
-            "parameter/grad_rms_before_clip": statistics.moments(unclipped, c)[2] / scale,
-            "parameter/grad_abs_max": np.where(m > 0, gradient[:, ABS_MAX], np.nan) / parameter_scale,
-            "parameter/grad_zero_fraction": statistics.share(gradient, ZEROS, m),
-            "parameter/grad_nonfinite_fraction": statistics.share(gradient, NONFINITE, m),
+            "parameter/abs_max": largest[WEIGHT],
+            "parameter/grad_rms": gradient_rms / parameter_scale,
+            "parameter/grad_rms_before_clip": unclipped_rms / scale,
+            "parameter/grad_abs_max": largest[GRADIENT] / parameter_scale,
+            "parameter/grad_zero_fraction": statistics.share(sums[GRADIENT], ZEROS, n[GRADIENT]),
+            "parameter/grad_nonfinite_fraction": statistics.share(sums[GRADIENT], NONFINITE, n[GRADIENT]),
             "parameter/update_rms": update_rms,
             "parameter/update_ratio": ratio,
-            "parameter/learning_rate": np.array([np.nan if lr is None else np.asarray(lr).item() for lr in columns[6]]),
+            "parameter/learning_rate": np.array([np.nan if lr is None else np.asarray(lr).item() for lr in rates]),
         }
 
     def _scalars_of(self, values: dict[str, Vector]) -> dict[str, float]:
         out: dict[str, float] = {}
         n = np.array([math.prod(p.shape) for p in self.parameters], dtype=np.float64)
-        for tag, name in (("vitals/grad_norm", "parameter/grad_rms"), ("vitals/weight_norm", "parameter/rms")):
-            seen = ~np.isnan(values[name]) if tag == "vitals/weight_norm" else self._parameter_elements[1:2].ravel() > 0
-            if np.any(seen):
-                out[tag] = float(np.sqrt(np.sum(values[name][seen] ** 2 * n[seen])))
+        gradients, weights = values["parameter/grad_rms"], values["parameter/rms"]
+        for tag, rms, seen in (
+            ("vitals/grad_norm", gradients, self._parameters.elements[GRADIENT] > 0),
+            ("vitals/weight_norm", weights, ~np.isnan(weights)),
+        ):
+            if seen.any():
+                out[tag] = math.sqrt((rms[seen] ** 2 * n[seen]).sum())
         ratios = values["parameter/update_ratio"]
-        if np.any(~np.isnan(ratios)):
-            out["vitals/update_ratio"] = float(np.nanmedian(ratios))
+        ratios = ratios[~np.isnan(ratios)]
+        if len(ratios):
+            out["vitals/update_ratio"] = float(np.median(ratios))
         units = np.array([layer.units or 0 for layer in self.layers], dtype=np.float64)
         mortal = np.array([_can_die(layer) for layer in self.layers], dtype=bool)
         dead = values["activation/dead_fraction"]
         counted = mortal & ~np.isnan(dead)
         if counted.any():
-            out["vitals/dead_fraction"] = float(np.average(dead[counted], weights=units[counted]))
+            out["vitals/dead_fraction"] = float(dead[counted] @ units[counted] / units[counted].sum())
         return out
 
 
 def _to_float32(values: dict[str, Vector], names: tuple[str, ...]) -> dict[str, NDArray[np.float32]]:
     """Those of one kind of rows, converted together."""
     return dict(zip(names, to_float32(np.stack([values[name] for name in names])), strict=True))
-
-
-def _stack(column: list[Host]) -> Vector:
-    none = np.zeros(COLUMNS)
-    return np.array([none if sums is None else sums for sums in column], dtype=np.float64).reshape(-1, COLUMNS)
 
 
 def _histograms(column: list[Any], factor: Vector | None) -> packing.Histograms:

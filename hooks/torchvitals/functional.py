@@ -72,17 +72,29 @@ class Functions(TorchFunctionMode):
     def __init__(self, called: Callable[[Any, Any, Any, Any], None]) -> None:
         super().__init__()
         self._called = called
-        self._on = False
+        self.is_on = False
 
     def start(self) -> None:
-        if not self._on:
-            self._on = True
+        if not self.is_on:
+            self.is_on = True
             self.__enter__()  # type: ignore[no-untyped-call]
+
+    def pause(self) -> bool:
+        """Leaves the mode where nothing is to be seen, if it is the innermost one; whether it was left.
+
+        A module whose functions it sees takes some 12 us more.
+        """
+        depth = torch._C._len_torch_function_stack()
+        if not self.is_on or not depth or torch._C._get_function_stack_at(depth - 1) is not self:
+            return False
+        self.is_on = False
+        _pop_mode()
+        return True
 
     def stop(self) -> None:
         """Leaves the mode, also from below others that were entered since and not left."""
-        if self._on:
-            self._on = False
+        if self.is_on:
+            self.is_on = False
             above = []
             while torch._C._len_torch_function_stack() and (mode := _pop_mode()) is not self:
                 above.append(mode)
@@ -90,7 +102,7 @@ class Functions(TorchFunctionMode):
                 _push_mode(mode)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if not self._on or torch.compiler.is_compiling():
+        if not self.is_on or torch.compiler.is_compiling():
             return func(*args, **(kwargs or {}))
         if isinstance(func, HigherOrderOperator):
             return _compiled(func, args, kwargs or {})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import weakref
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
@@ -53,6 +54,7 @@ class Scope:
         "module_type",
         "name",
         "path",
+        "quiet",
         "root",
         "selected",
         "title",
@@ -71,6 +73,8 @@ class Scope:
         self.layer = is_layer(module) and not (root and not self.leaf)
         self.title = self.name or self.module_type
         self.hides = hides_functions(module)
+        self.quiet = self.hides and type(module).__module__.startswith("torch.")
+        """Nothing that is called inside is looked at."""
         self.function = activation_of(module)
         self.limits = limits_of(self.function, module)
         self.fixed_axis = fixed_axis(module)
@@ -206,6 +210,23 @@ class Gradient:
         if capture.armed and capture.generation == self.generation:
             name = capture.rows[self.index].layer.name
             capture.guarded(name, capture.after_gradient, self.index, gradient, self.side)
+
+
+def put_on(x: Tensor, hook: Gradient) -> None:
+    """Puts a hook on a tensor that has a graph. It stays there: there is no handle to take it out with.
+
+    The handle, and importing its class at every call, are most of what ``Tensor.register_hook`` takes; apart from them
+    this is what that does, by what PyTorch keeps for itself.
+    """
+    if type(x) is not Tensor:
+        x.register_hook(hook)
+        return
+    held: Any = x._backward_hooks
+    if held is None:
+        held = x._backward_hooks = OrderedDict()
+        node: Any = x.grad_fn
+        node._register_hook_dict(x)
+    held[hook] = hook  # handles have numbers for keys
 
 
 class AfterBackward:

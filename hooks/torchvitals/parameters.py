@@ -4,47 +4,123 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Set
-from typing import Any
+from typing import Any, Final, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.autograd.graph import get_gradient_edge
 from torch.nn.parameter import is_lazy
 from torch.optim.optimizer import Optimizer
 
-from torchvitals import host, statistics
-from torchvitals.piles import Pairs, Pile, changes, piled
+from torchvitals import statistics
+from torchvitals.kernels import Many, Measured
 from torchvitals.scratch import Pool
 from torchvitals.structure import Selection, canonical
-from torchvitals.sums import COLUMNS, SUMSQ, ZEROS, empty_row
+from torchvitals.sums import COLUMNS, HISTOGRAM_SAMPLE, SUMSQ, ZEROS, empty_row
 from torchvitals_tb.schema import Parameter
+
+WEIGHT, GRADIENT, UNCLIPPED, UPDATE = range(4)
+"""What is measured: the gradient as the optimizer gets it, and as it left the last backward, before anything was done
+to it."""
 
 
 class ParameterRow:
-    """What was measured of one parameter in the current step."""
+    """One parameter of the model."""
 
-    __slots__ = (
-        "before", "elements", "gradient", "gradient_bins", "gradient_elements", "learning_rate", "parameter", "scale",
-        "unclipped", "unclipped_elements", "update", "update_elements", "weight", "weight_bins",
-    )  # fmt: skip
+    __slots__ = ("index", "parameter")
 
-    def __init__(self, parameter: Parameter) -> None:
+    def __init__(self, parameter: Parameter, index: int) -> None:
         self.parameter = parameter
-        self.begin()
+        self.index = index
 
-    def begin(self) -> None:
-        self.weight: Any = None
-        self.gradient: Any = None
-        self.unclipped: Any = None
-        """The gradient's row at the end of the last backward, before anything was done to it."""
-        self.learning_rate: Any = None
-        self.scale: Tensor | None = None
+
+class ParameterSums:
+    """What was measured of all parameters in one step, side by side."""
+
+    def __init__(self, rows: int) -> None:
+        self.sums: NDArray[np.float64] = np.zeros((4, rows, COLUMNS))
+        """Of what is measured on the host."""
+        self.elements: NDArray[np.int64] = np.zeros((4, rows), dtype=np.int64)
+        """0 where nothing was measured."""
+        self.far: dict[tuple[int, int], Tensor] = {}
+        """Rows [K] of what is measured elsewhere."""
+        self.bins: list[list[Any]] = [[None] * rows, [None] * rows]
+        """Histograms of weights and of gradients."""
+        self.learning_rates: list[Any] = [None] * rows
+        self.scales: list[Tensor | None] = [None] * rows
         """What the gradient is still multiplied with when the optimizer gets it."""
-        self.update: Any = None
-        self.before: Tensor | None = None
-        self.elements = self.gradient_elements = self.unclipped_elements = self.update_elements = 0
-        self.weight_bins: Any = None
-        self.gradient_bins: Any = None
+
+    def put(self, what: int, rows: list[ParameterRow], sums: NDArray[np.float64], elements: Any) -> None:
+        """Rows [R, K] of several."""
+        places = [row.index for row in rows]
+        self.sums[what, places] = sums
+        self.elements[what, places] = elements
+
+    def put_one(self, what: int, row: ParameterRow, sums: Any, elements: int) -> None:
+        """A row of one, as of `torchvitals.sums.empty_row`."""
+        if isinstance(sums, Tensor):
+            self.far[what, row.index] = sums
+        else:
+            self.sums[what, row.index] = sums
+        self.elements[what, row.index] = elements
+
+    def put_bins(self, what: int, rows: list[ParameterRow], bins: list[Any] | None) -> None:
+        for row, one in zip(rows, bins or (), strict=False):
+            self.bins[what][row.index] = one
+
+    def grow(self, rows: int) -> None:
+        """Makes room for parameters that were found in the middle of a step."""
+        more = rows - len(self.learning_rates)
+        if not more:
+            return
+        self.sums = np.pad(self.sums, ((0, 0), (0, more), (0, 0)))
+        self.elements = np.pad(self.elements, ((0, 0), (0, more)))
+        for column in (*self.bins, self.learning_rates, self.scales):
+            column += [None] * more
+
+
+Pairs = list[tuple[Any, ParameterRow]]
+"""Parameters, or their gradients, and what they are measured into."""
+
+_PROBE: Final = 1 << 10
+"""Values of a gradient that are looked at to tell whether it is still what left the backward pass."""
+
+
+class _Left(NamedTuple):
+    """What left the last backward pass."""
+
+    rows: list[ParameterRow]
+    versions: list[int]
+    pointers: NDArray[np.uint64]
+    sizes: tuple[int, ...]
+    measured: Measured
+
+    def is_here(self, many: Many, rows: list[ParameterRow]) -> bool:
+        """Whether these are the same gradients, and nothing was done to them.
+
+        Version counters do not tell of what goes through ``.data``, nor of unscaling; so the values are looked at too.
+        """
+        return (
+            self.rows == rows
+            and self.versions == many.versions()
+            and self.sizes == many.sizes
+            and np.array_equal(self.pointers, many.pointers)
+            and many.are_as(self.measured, _PROBE)
+        )
+
+
+class _Samples(NamedTuple):
+    """What some parameters were before a step."""
+
+    rows: list[ParameterRow]
+    tensors: tuple[int, ...]
+    """How many elements each has."""
+    sizes: NDArray[np.int64]
+    """How many values of each there are."""
+    values: NDArray[np.float32]
+    """One sample behind the other."""
 
 
 def held_by(optimizer: Optimizer) -> list[Any]:
@@ -80,6 +156,8 @@ class Parameters:
     def __init__(self, selection: Selection, pool: Pool) -> None:
         self.selection = selection
         self.rows: list[ParameterRow] = []
+        self.now = ParameterSums(0)
+        """Of the current step."""
         self.histograms = False
         self.optimizers: tuple[dict[str, Any], ...] = ()
         """What is known of those that stepped, for the manifest."""
@@ -90,8 +168,11 @@ class Parameters:
         self._places: dict[int, _Place] = {}
         self._pool = pool
         self._host = pool(torch.device("cpu"))
-        self._piles: list[Pile] = []
-        """What small parameters were before the step that is being taken."""
+        self._left: _Left | None = None
+        self._samples: list[_Samples] = []
+        """Of the step that is being taken."""
+        self._before: dict[ParameterRow, Tensor] = {}
+        """The same of those that are not measured together."""
 
     def look_up(self, model: nn.Module) -> None:
         """Finds the parameters the model has now: they are replaced by sharding, and lazy ones come later."""
@@ -114,6 +195,7 @@ class Parameters:
                 name = canonical(f"{path}.{attribute}" if path else attribute)
                 row = None if is_lazy(parameter) or not self.selection(name) else self._row(name, parameter)
                 self._places[id(parameter)] = _Place(name, module, attribute, row)
+        self.now.grow(len(self.rows))
 
     def _row(self, name: str, parameter: nn.Parameter) -> ParameterRow:
         outside, inside, _ = f".{name}".partition(".parametrizations.")
@@ -121,7 +203,7 @@ class Parameters:
         found = Parameter(name, owner, tuple(parameter.shape), parameter.requires_grad)
         index = self._index.setdefault(name, len(self.rows))
         if index == len(self.rows):
-            self.rows.append(ParameterRow(found))
+            self.rows.append(ParameterRow(found, index))
         elif self.rows[index].parameter != found:
             self.rows[index].parameter = found
         return self.rows[index]
@@ -131,9 +213,15 @@ class Parameters:
         if not (same and self.are_current()):
             self.look_up(model)
         self.histograms = histograms
-        self._piles.clear()
-        for row in self.rows:
-            row.begin()
+        self._left = None
+        self._samples.clear()
+        self._before.clear()
+        self.now = ParameterSums(len(self.rows))
+
+    def take(self) -> ParameterSums:
+        """What was measured in the step that has ended."""
+        now, self.now = self.now, ParameterSums(len(self.rows))
+        return now
 
     def any_of(self, parameters: Iterable[Any]) -> bool:
         """Whether one of these belongs to the model."""
@@ -188,23 +276,22 @@ class Parameters:
         """Sizes of the gradients as they leave a backward pass, before unscaling, clipping or anything else.
 
         Whether something is done to them afterwards cannot be told from their version counters: unscaling, and
-        whatever goes through ``.data``, leaves those alone. So they are summed up here and measured again before the
-        step; here only by their squares, which is one pass.
+        whatever goes through ``.data``, leaves those alone. So they are measured here, and again before the step,
+        unless their values tell that nothing was done.
         """
-        found = [(p.grad, row) for p, row in self._each() if p.grad is not None and statistics.measurable(p.grad)]
-        piles, others = piled(found, self._pool)
-        for pile in piles:
-            for row, squares in zip(pile.rows, host.squares_of_rows(pile.values_RN, self._host).tolist(), strict=True):
-                row.unclipped = [0.0] * COLUMNS
-                row.unclipped[SUMSQ] = squares
-                row.unclipped_elements = pile.values_RN.shape[1]
+        many, rows, others = self._together([(p.grad, row) for p, row in self._each()])
+        measured = self._measured(many, sample=_PROBE)
+        self._left = _Left(rows, many.versions(), many.pointers, many.sizes, measured)
+        self.now.put(UNCLIPPED, rows, measured.rows, many.sizes)
         for gradient, row in others:
+            if not statistics.measurable(gradient):
+                continue
             x, missing = statistics.dense(statistics.local(gradient))
             scratch = self._pool(x.device)
-            row.unclipped = empty_row(scratch)
-            row.unclipped_elements = x.numel() + missing
+            sums = empty_row(scratch)
             if x.numel():
-                statistics.add_squares(row.unclipped, x, scratch)
+                statistics.add_values(sums, x, scratch, zeros=False)
+            self.now.put_one(UNCLIPPED, row, sums, x.numel() + missing)
 
     def before_step(self, optimizer: Optimizer, *, gradients: bool, scale: Tensor | None = None) -> None:
         """Weights, and gradients as the optimizer is about to use them.
@@ -215,12 +302,13 @@ class Parameters:
             scale: factor in the gradients that the optimizer takes out itself, [] on their device.
         """
         self._note(optimizer)
-        self._piles.clear()
+        self._samples.clear()
+        self._before.clear()
         found = []
         for group in optimizer.param_groups:
             for parameter, row in self._each(group["params"]):
-                row.learning_rate = group.get("lr")
-                row.scale = scale
+                self.now.learning_rates[row.index] = group.get("lr")
+                self.now.scales[row.index] = scale
                 found.append((parameter, row))
         self._measure_weights(found, samples=True)
         if gradients:
@@ -231,21 +319,20 @@ class Parameters:
         found = self._each(held_by(optimizer))
         if gradients:
             self._measure_gradients(found)
-        now = {id(row): parameter for parameter, row in found}
-        piles, self._piles = self._piles, []
-        for pile in piles:
-            squares = changes(pile, now, self._host)
-            for i, row in enumerate(pile.rows):
-                if not pile.trainable[i]:
-                    continue
-                if squares is None:
-                    row.before = pile.values_RN[i]
-                else:
-                    row.update = [0.0] * COLUMNS
-                    row.update[SUMSQ] = squares[i]
-                    row.update_elements = pile.values_RN.shape[1]
-        for parameter, row in found:
-            before, row.before = row.before, None
+        now = {row: parameter for parameter, row in found}
+        samples, self._samples = self._samples, []
+        for rows, tensors, sizes, kept in samples:
+            pairs = [(now.get(row), row) for row in rows]
+            many, same, _ = self._together(pairs)
+            if len(same) == len(rows) and many.sizes == tensors:
+                sums = np.zeros((len(rows), COLUMNS))
+                sums[:, SUMSQ] = many.changes(kept, statistics.SAMPLE)
+                self.now.put(UPDATE, rows, sums, sizes)
+            else:  # some are gone, or have become something else
+                for row, part in zip(rows, np.split(kept, np.cumsum(sizes)[:-1]), strict=True):
+                    self._before[row] = torch.from_numpy(part)
+        for parameter, row in found if self._before else ():
+            before = self._before.pop(row, None)
             if before is None:
                 continue
             values = statistics.dense(statistics.local(parameter))[0]
@@ -254,9 +341,9 @@ class Parameters:
             if after.shape != before.shape or not len(after):
                 continue
             wide = before.dtype if before.dtype == torch.float64 else torch.float32
-            row.update = empty_row(scratch)
-            statistics.add_squares(row.update, after.to(wide).sub_(before.to(wide)), scratch)
-            row.update_elements = after.numel()
+            change = empty_row(scratch)
+            statistics.add_values(change, after.to(wide).sub_(before.to(wide)), scratch, zeros=False)
+            self.now.put_one(UPDATE, row, change, after.numel())
 
     def _note(self, optimizer: Optimizer) -> None:
         """What kind of optimizer it is; the learning rate may change, and is a statistic."""
@@ -271,18 +358,26 @@ class Parameters:
 
     def rest(self) -> None:
         """Parameters that no optimizer stepped: frozen, forgotten, or updated by hand."""
-        found = self._each()
-        self._measure_weights([(p, row) for p, row in found if row.weight is None], samples=False)
-        self._measure_gradients([(p, row) for p, row in found if row.gradient is None])
+        weights, gradients = self.now.elements[[WEIGHT, GRADIENT]] == 0
+        if weights.any() or gradients.any():
+            found = self._each()
+            self._measure_weights([(p, row) for p, row in found if weights[row.index]], samples=False)
+            self._measure_gradients([(p, row) for p, row in found if gradients[row.index]])
 
     def _measure_weights(self, found: Pairs, *, samples: bool) -> None:
-        piles, others = piled(found, self._pool)
-        for pile in piles:
-            sums, bins = self._sums_of(pile)
-            for row, one, counts in zip(pile.rows, sums, bins, strict=True):
-                row.weight, row.weight_bins, row.elements = one, counts, pile.values_RN.shape[1]
-        if samples:
-            self._piles += piles
+        changing: Pairs = []
+        fixed: Pairs = []
+        for pair in found:
+            (changing if samples and pair[0].requires_grad else fixed).append(pair)
+        others: Pairs = []
+        for sample, pairs in ((statistics.SAMPLE, changing), (0, fixed)):
+            many, rows, rest = self._together(pairs)
+            others += rest
+            measured = self._measured(many, sample=sample)
+            self.now.put(WEIGHT, rows, measured.rows, many.sizes)
+            self.now.put_bins(WEIGHT, rows, measured.bins)
+            if sample:
+                self._samples.append(_Samples(rows, many.sizes, many.sample_sizes(sample), measured.samples))
         for parameter, row in others:
             if not statistics.measurable(parameter):
                 continue
@@ -290,46 +385,55 @@ class Parameters:
             if x.numel() == 0:
                 continue
             scratch = self._pool(x.device)
-            row.weight = empty_row(scratch)
-            statistics.add_values(row.weight, x, scratch, zeros=False)
-            row.elements = x.numel() + missing
-            if self.histograms:
-                row.weight_bins = statistics.bins_in_use(x, scratch)
+            sums = empty_row(scratch)
+            bins = statistics.add_values(sums, x, scratch, zeros=False, bins=self.histograms)
+            self.now.put_one(WEIGHT, row, sums, x.numel() + missing)
+            self.now.put_bins(WEIGHT, [row], [bins])
             if samples and parameter.requires_grad:
-                row.before = statistics.strided_sample(x, statistics.SAMPLE, scratch)
+                self._before[row] = statistics.strided_sample(x, statistics.SAMPLE, scratch)
 
     def _measure_gradients(self, found: Pairs) -> None:
-        pairs = [(p.grad, row) for p, row in found if p.grad is not None and statistics.measurable(p.grad)]
-        piles, others = piled(pairs, self._pool)
-        for pile in piles:
-            sums, bins = self._sums_of(pile)
-            for row, one, counts in zip(pile.rows, sums, bins, strict=True):
-                row.gradient, row.gradient_bins, row.gradient_elements = one, counts, pile.values_RN.shape[1]
+        many, rows, others = self._together([(p.grad, row) for p, row in found])
+        left, self._left = self._left, None
+        same = left is not None and left.is_here(many, rows)
+        measured = left.measured if left is not None and same else self._measured(many)
+        self.now.put(GRADIENT, rows, measured.rows, many.sizes)
+        self.now.put_bins(GRADIENT, rows, measured.bins)
         for gradient, row in others:
+            if not statistics.measurable(gradient):
+                continue
             x, missing = statistics.dense(statistics.local(gradient))
             if x.numel() == 0 and not missing:
                 continue
             scratch = self._pool(x.device)
-            row.gradient = empty_row(scratch)
+            sums = empty_row(scratch)
             if x.numel():
-                statistics.add_values(row.gradient, x, scratch)
-                if self.histograms:
-                    row.gradient_bins = statistics.bins_in_use(x, scratch, missing)
-            row.gradient[ZEROS] += missing
-            row.gradient_elements = x.numel() + missing
+                bins = statistics.add_values(sums, x, scratch, bins=self.histograms, missing=missing)
+                self.now.put_bins(GRADIENT, [row], [bins])
+            sums[ZEROS] += missing
+            self.now.put_one(GRADIENT, row, sums, x.numel() + missing)
 
-    def _sums_of(self, pile: Pile) -> tuple[Any, Any]:
-        sums = host.sums_of_rows(pile.values_RN, self._host)
-        if self.histograms:
-            return sums, host.bins_of_rows(pile.values_RN)
-        return sums, [None] * len(sums)
+    def _together(self, pairs: Pairs) -> tuple[Many, list[ParameterRow], Pairs]:
+        """What the kernels take as it lies, and the rest; ``None`` is left out."""
+        tensors: list[Tensor] = []
+        rows: list[ParameterRow] = []
+        others: Pairs = []
+        for x, row in pairs:
+            if x is None:
+                continue
+            if self._host.host and statistics.is_plain(x):
+                tensors.append(x)
+                rows.append(row)
+            else:
+                others.append((x, row))
+        return Many(tensors), rows, others
+
+    def _measured(self, many: Many, *, sample: int = 0) -> Measured:
+        return many.measure(bins=HISTOGRAM_SAMPLE if self.histograms else 0, sample=sample)
 
     def _each(self, parameters: Iterable[Any] | None = None) -> list[tuple[nn.Parameter, ParameterRow]]:
-        found = []
-        for key in self._places if parameters is None else map(id, parameters):
-            place = self._places.get(key)
-            if place is not None and place.row is not None:
-                parameter = place.parameter()
-                if id(parameter) == key:
-                    found.append((parameter, place.row))
-        return found
+        """Those that are measured, each with its row, and that are still where they were looked up."""
+        places = self._places
+        keys = places if parameters is None else [key for key in map(id, parameters) if key in places]
+        pairs = [(places[key].parameter(), places[key].row) for key in keys]
+        return [(p, row) for key, (p, row) in zip(keys, pairs, strict=True) if row is not None and id(p) == key]

@@ -80,7 +80,9 @@ def _after_any_step(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
 
 def _has_closure(args: Any, kwargs: Any) -> bool:
     # The optimizer itself is the first of the arguments.
-    return any(callable(a) and not isinstance(a, Optimizer) for a in (*args, *kwargs.values()))
+    return (len(args) > 1 or bool(kwargs)) and any(
+        callable(a) and not isinstance(a, Optimizer) for a in (*args, *kwargs.values())
+    )
 
 
 def step_frame(frame: Any = None) -> int:
@@ -210,6 +212,11 @@ def at_next_call(vitals: Vitals, model: nn.Module) -> None:
     _awaited[vitals._key] = vitals, frozenset(map(id, model.modules()))
     if _call_handle is None:
         _call_handle = register_module_forward_pre_hook(torch.compiler.disable(_before_any_call))
+
+
+def awaits_call(vitals: Vitals) -> bool:
+    """Whether one is waited for."""
+    return vitals._key in _awaited
 
 
 def forget_call(vitals: Vitals) -> None:

@@ -7,7 +7,6 @@ vectors, packs and writes them.
 from __future__ import annotations
 
 import functools
-import os
 import platform
 import time
 from collections import deque
@@ -36,8 +35,6 @@ class Recorder:
         """Sampled steps taken on."""
         self.failure: Exception | None = None
         """What the writer failed with; nothing is written after it."""
-        self.seconds = 0.0
-        """Time that writing has taken from the training: none where a core is free for it."""
         self.errors: deque[Exception] = deque()
         """What went wrong in making records, for the training thread to tell."""
         self._emitter = emitter
@@ -122,7 +119,6 @@ class Recorder:
         """Runs in the recorder's thread, and does not raise."""
         if self.failure is not None:
             return
-        start = time.thread_time()
         try:
             described = (
                 snapshot.layers, snapshot.parameters, snapshot.edges, snapshot.optimizers, snapshot.not_observed,
@@ -140,8 +136,6 @@ class Recorder:
             self._emitter.write(frame, tuple(snapshot.layers), tuple(snapshot.parameters))
         except Exception as error:
             self.failure = error
-        if torch.get_num_threads() >= _cores():
-            self.seconds += time.thread_time() - start
 
     def _describe(self, snapshot: Snapshot) -> str:
         return Manifest(
@@ -154,7 +148,3 @@ class Recorder:
             not_observed=snapshot.not_observed,
             self_check=snapshot.self_check,
         ).to_json()
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -11,7 +11,7 @@ from torchvitals import statistics
 from torchvitals.dataflow import Rows
 from torchvitals.scratch import Scratch
 from torchvitals.structure import limits_of, unit_axis
-from torchvitals.sums import ZEROS, Limits, empty_row, empty_units
+from torchvitals.sums import ZEROS, HostSums, Limits, UnitSums, empty_row, empty_units
 from torchvitals_tb.schema import Layer
 
 if TYPE_CHECKING:
@@ -26,17 +26,18 @@ class GradientSums:
 
     __slots__ = ("bins", "elements", "sums")
 
-    def __init__(self, scratch: Scratch) -> None:
-        self.sums = empty_row(scratch)
+    def begin(self, sums: Any) -> None:
+        self.sums = sums
         self.elements = 0
         self.bins: Any = None
 
     def add(self, x: Tensor, missing: int, dtype: torch.dtype, scratch: Scratch, *, histograms: bool) -> None:
         if x.numel():
-            sample = statistics.add_values(self.sums, x, scratch, subnormal=dtype)
-            if histograms and self.bins is None:
-                self.bins = statistics.bins_in_use(x, scratch, missing, sample)
-        self.sums[ZEROS] += missing
+            bins = histograms and self.bins is None
+            found = statistics.add_values(self.sums, x, scratch, subnormal=dtype, bins=bins, missing=missing)
+            self.bins = found if bins else self.bins
+        if missing:
+            self.sums[ZEROS] += missing
         self.elements += x.numel() + missing
 
 
@@ -44,7 +45,7 @@ class Row:
     """What was summed up for one layer in the current step."""
 
     __slots__ = (
-        "activation", "activation_bins", "axis", "elements", "expects_gradient", "gradient", "layer", "limits",
+        "_here", "activation", "activation_bins", "axis", "elements", "expects_gradient", "gradient", "layer", "limits",
         "scratch", "side_gradient", "title", "units",
     )  # fmt: skip
 
@@ -53,21 +54,39 @@ class Row:
         self.title = title
         """The name of all calls of the layer."""
         self.limits = limits
+        self.gradient = GradientSums()
         self.axis: tuple[Any, int | None] = (None, None)
         """The shape and the feeders of the last output, and its axis that counts units."""
+        self.activation: Any = None
+        self.units: UnitSums | None = None
+        self._here: tuple[Any, Any, UnitSums | None] = None, None, None
+
+    def settle(self, sums: HostSums, index: int, start: int) -> None:
+        """Where the sums of the row are on the host: the row itself, and the first of its units."""
+        before = self._here[0]
+        self._here = *sums.row(index), None if self.layer.units is None else sums.units_of(start, self.layer.units)
+        if before is not None and self.activation is before:  # in the middle of a step
+            observations = self.units.observations if self.units else 0
+            self.activation, self.gradient.sums, self.units = self._here
+            if self.units:
+                self.units.observations = observations
 
     def begin(self, scratch: Scratch) -> None:
+        """Its first numbers in a step are coming; on the host the sums are clear."""
         self.scratch = scratch
-        self.activation = empty_row(scratch)
         self.elements = 0
         self.activation_bins: Any = None
-        self.gradient = GradientSums(scratch)
         self.side_gradient: GradientSums | None = None
         """Of further outputs, such as the state of an LSTM: it counts where the loss does not use the first one."""
         self.expects_gradient = False
-        self.units = None
-        if self.layer.units is not None:
-            self.units = empty_units(scratch, self.layer.units)
+        if scratch.host:
+            self.activation, gradient, self.units = self._here
+            if self.units is not None:
+                self.units.observations = 0
+        else:
+            self.activation, gradient = empty_row(scratch), empty_row(scratch)
+            self.units = None if self.layer.units is None else empty_units(scratch, self.layer.units)
+        self.gradient.begin(gradient)
 
     def used_gradient(self) -> GradientSums:
         return self.side_gradient if self.side_gradient is not None and not self.gradient.elements else self.gradient
@@ -78,6 +97,9 @@ class Table:
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
+        self.sums = HostSums()
+        self.starts = [0]
+        """Where the units of each row begin among those of all, and where they end."""
         self._index: dict[tuple[str, str, int], int] = {}
         self._names: set[str] = set()
         self._modules: list[str] = []
@@ -141,9 +163,19 @@ class Table:
         fed = next((r for r in reversed(fed_by) if self.rows[r].title == title), None)
         self._modules.append(self._modules[fed] if function and fed is not None else title)
         self.rows.append(Row(layer, named, limits))
+        self.starts.append(self.starts[-1] + (layer.units or 0))
+        self._settle()
         self._names.add(name)
         index = self._index[title, function, call] = len(self.rows) - 1
         return index
+
+    def _settle(self) -> None:
+        """Gives the last row its place among the sums on the host."""
+        first = len(self.rows) - 1
+        if first >= len(self.sums.rows) or self.starts[-1] > self.sums.units.shape[1]:
+            self.sums, first = self.sums.grown(len(self.rows), self.starts[-1]), 0
+        for index in range(first, len(self.rows)):
+            self.rows[index].settle(self.sums, index, self.starts[index])
 
     def axis_again(self, row: Row, scope: Scope, shape: torch.Size, fed_by: Rows) -> int | None:
         """The axis of another output of a row, if it counts the same units."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from torchvitals import kernels
 
 CHUNK: Final = 1 << 18
 """Elements reduced at a time: the scratch (1 MiB) then stays in the cache and never page-faults."""
@@ -20,9 +22,7 @@ _MOST_VIEWS: Final = 4096
 @lru_cache(_MOST_SPREADS)
 def spread(total: int, wanted: int) -> NDArray[np.int64]:
     """Positions of about ``wanted`` elements, evenly spread over a larger number."""
-    number = wanted - 3  # a prime for the sizes in use
-    while total % number == 0:
-        number -= 2
+    number = kernels.sample_size(total, wanted)
     return np.arange(number) * total // number
 
 
@@ -31,14 +31,13 @@ class Scratch:
 
     def __init__(self, device: torch.device, *, host: bool | None = None) -> None:
         self.device = device
-        self.host = device.type == "cpu" if host is None else host
+        self.host = (device.type == "cpu" and kernels.available) if host is None else host
+        """Whether tensors are measured by `torchvitals.kernels`."""
         self.wide = torch.float32 if device.type == "mps" else torch.float64
         self._buffers: dict[tuple[torch.dtype, int], Tensor] = {}
         self._views: dict[tuple[torch.dtype, int, torch.Size], Tensor] = {}
         self._zero: dict[torch.dtype, Tensor] = {}
-        self._cells: dict[torch.dtype, tuple[Tensor, tuple[Tensor, ...], NDArray[Any]]] = {}
         self._spread: dict[tuple[int, int], Tensor] = {}
-        self._flags = np.empty(0, dtype=bool)
 
     def like(self, x: Tensor, slot: int = 0, dtype: torch.dtype | None = None) -> Tensor:
         """A buffer of the shape of ``x``; its contents last until the next call with the same slot."""
@@ -63,20 +62,6 @@ class Scratch:
             with torch.inference_mode(False):
                 zero = self._zero[x.dtype] = torch.zeros((), dtype=x.dtype, device=self.device)
         return torch.ne(x, zero, out=self.like(x))  # a number instead of the tensor takes three times as long
-
-    def cells(self, dtype: torch.dtype) -> tuple[tuple[Tensor, ...], NDArray[Any]]:
-        """Four single-number tensors to reduce into, and the NumPy array that shares their memory (host only)."""
-        if dtype not in self._cells:
-            with torch.inference_mode(False):
-                block = torch.zeros(4, dtype=dtype)
-            self._cells[dtype] = (block, tuple(block[i] for i in range(4)), block.numpy())
-        return self._cells[dtype][1:]
-
-    def flags(self, number: int) -> NDArray[Any]:
-        """So many truth values, which last until the next call (host only)."""
-        if self._flags.size < number:
-            self._flags = np.empty(max(CHUNK, number), dtype=bool)
-        return self._flags[:number]
 
     def spread(self, total: int, wanted: int) -> Tensor:
         """The positions of `spread`, on the device."""

@@ -5,32 +5,30 @@ Shape suffixes: A positions before the unit axis, U units, B positions after it;
 `moments` and `share` turn the sums of a row (`torchvitals.sums`) into the statistics of the schema. Every element
 counts, except where this says "sample".
 
-Two ways to the same numbers. On a CPU the intermediate results are looked at, so that passes over the tensor that would
-find nothing are left out (`torchvitals.host`). On any other device reading a number would stop its queue, so there all
-passes run, always.
+Two ways to the same numbers: on the host one pass of compiled code (`torchvitals.kernels`); on any other device
+PyTorch's own operations (`torchvitals.device`). float64 on the host goes the second way too.
 """
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import math
-from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import Parameter
 
-from torchvitals import host
-from torchvitals.scratch import CHUNK, Scratch, spread
+from torchvitals import device, kernels
+from torchvitals.scratch import CHUNK, Scratch
 from torchvitals.sums import (
-    ABS_MAX,
     BINS,
     COMPARED,
     HISTOGRAM_SAMPLE,
-    LARGEST,
-    NONFINITE,
-    SATURATED,
     SPREAD,
     SUBNORMAL,
     SUM,
@@ -38,6 +36,7 @@ from torchvitals.sums import (
     ZEROS,
     Limits,
     UnitSums,
+    empty_row,
     workable,
 )
 
@@ -52,14 +51,20 @@ COMPARISONS: Final = 1 << 16
 """Elements compared at most: the standard error of their mean square is below 1 % then."""
 
 
+_PLAIN: Final = frozenset((Tensor, Parameter))
+_FLOAT: Final = torch.float32
+_STRIDED: Final = torch.strided
+
+
 # From any tensor to dense values ------------------------------------------------------------------------------------
 
 
 def measurable(x: Tensor) -> bool:
-    """Whether the numbers of a tensor can be read: data of a floating or complex type, not empty."""
-    return (
-        (x.is_floating_point() or x.is_complex()) and x.numel() > 0 and not (x.is_meta or x.is_quantized or x.is_nested)
-    )
+    """Whether the numbers of a tensor can be read: data of a floating or complex type, not empty, and not freed."""
+    if not (x.is_floating_point() or x.is_complex()) or x.numel() == 0 or x.is_meta or x.is_quantized or x.is_nested:
+        return False
+    # Sharding frees the memory of whole parameters, and leaves the tensors.
+    return type(x) not in _PLAIN or x.layout != torch.strided or x._is_zerotensor() or x.untyped_storage().nbytes() > 0
 
 
 def local(x: Tensor) -> Tensor:
@@ -74,6 +79,10 @@ def local(x: Tensor) -> Tensor:
 def dense(x: Tensor) -> tuple[Tensor, int]:
     """The values of a measurable tensor as a strided real one, and how many zeros a sparse layout left out."""
     x = x.detach()
+    if x.is_neg():  # a view of complex numbers
+        x = x.resolve_neg()
+    if x._is_zerotensor():  # which has no memory
+        x = torch.zeros(x.shape, dtype=x.dtype, device=x.device)
     missing = 0
     if x.layout != torch.strided:
         total = x.numel()
@@ -108,13 +117,24 @@ def strided_sample(x: Tensor, wanted: int, scratch: Scratch) -> Tensor:
     flat = x.view(-1)
     if flat.numel() <= wanted:
         return flat.clone()
-    if scratch.host and flat.dtype in (torch.float32, torch.float64):
-        places = spread(flat.numel(), wanted)
-        return torch.from_numpy(flat.numpy().take(places, mode="clip"))  # half the time of index_select
     return flat.index_select(0, scratch.spread(flat.numel(), wanted))
 
 
 # One tensor into its row --------------------------------------------------------------------------------------------
+
+
+def is_plain(x: Tensor) -> bool:
+    """Whether the kernels take a tensor as it lies, looking at nothing more."""
+    return (
+        type(x) in _PLAIN
+        and x.dtype is _FLOAT
+        and x.is_cpu
+        and x.layout is _STRIDED
+        and not x.is_nested
+        and x.is_contiguous()
+        and not x.is_neg()
+        and x.data_ptr() > 4 * x.storage_offset()  # else it is empty, or its memory is not there
+    )
 
 
 def add_values(
@@ -124,7 +144,9 @@ def add_values(
     *,
     zeros: bool = True,
     subnormal: torch.dtype | None = None,
-) -> Tensor | None:
+    bins: bool = False,
+    missing: int = 0,
+) -> Any:
     """Adds a gradient or a parameter to its row: squares, largest magnitude, zeros, non-finite and subnormal values.
 
     Args:
@@ -132,45 +154,83 @@ def add_values(
         x: strided floating tensor (see `dense`).
         scratch: buffers of the tensor's device.
         zeros: count exact zeros.
-        subnormal: estimate from a sample the nonzero values below the smallest normal number of this format.
+        subnormal: count the nonzero values below the smallest normal number of this format; on a device estimated from
+            a sample.
+        bins: also count a histogram.
+        missing: zeros that a sparse layout left out; they count in the histogram.
 
     Returns:
-        The sample of `HISTOGRAM_SAMPLE` elements that was taken for that, if any.
+        The histogram, as of `bins_in_use`.
     """
-    pieces = _flat_pieces(x, scratch)
-    if scratch.host:
-        host.add_values(row, pieces, scratch, zeros=zeros)
-    else:
+    x, _ = in_storage_order(x)
+    if scratch.host and x.dtype == torch.float32 and not missing:
+        return kernels.add_values(x, _tiny(subnormal), row, HISTOGRAM_SAMPLE if bins else 0)
+    sample = None
+    pieces = (workable(piece, scratch) for piece in x.view(-1).split(CHUNK))
+    if scratch.host and x.dtype != torch.float64:
         for piece in pieces:
-            _add_moments_on_device(row, piece, scratch, centred=False)
+            kernels.add_values(piece, _tiny(subnormal), row)
+    else:
+        row = _as_tensor(row)
+        for piece in pieces:
+            device.add_moments(row, piece, scratch, centred=False)
             if zeros:
                 row[ZEROS] += piece.numel() - scratch.nonzero(piece).sum()
-    if subnormal is None:
-        return None
-    sample = strided_sample(x, HISTOGRAM_SAMPLE, scratch)  # now that the tensor is in the cache
-    sample = sample.float() if sample.element_size() < 4 else sample
-    tiny = torch.finfo(subnormal).tiny
-    if scratch.host:
-        small: Any = host.count_subnormal(sample.numpy(), tiny)
-    else:
-        magnitude = sample.abs()
-        small = ((magnitude > 0) & (magnitude < tiny)).sum()
-    row[SUBNORMAL] += small * (x.numel() / sample.numel())
-    return sample
+        if subnormal is not None:
+            sample = strided_sample(x, HISTOGRAM_SAMPLE, scratch)  # now that the tensor is in the cache
+            sample = sample.float() if sample.element_size() < 4 else sample
+            magnitude = sample.abs()
+            small = ((magnitude > 0) & (magnitude < torch.finfo(subnormal).tiny)).sum()
+            row[SUBNORMAL] += small * (x.numel() / sample.numel())
+    return bins_in_use(x, scratch, missing, sample) if bins else None
 
 
-def add_squares(row: Any, x: Tensor, scratch: Scratch) -> None:
-    """Adds the sum of squares, and nothing else that may be relied upon; half the price of `add_values`."""
-    if scratch.host:
-        host.add_squares(row, _flat_pieces(x, scratch), scratch)
-    else:
-        add_values(row, x, scratch, zeros=False)
+@functools.cache
+def _tiny(dtype: torch.dtype | None) -> float:
+    return 0.0 if dtype is None or dtype == torch.float64 else torch.finfo(dtype).tiny
+
+
+def _as_tensor(sums: Any) -> Tensor:
+    """What is on the host, for PyTorch to add to."""
+    return sums if isinstance(sums, Tensor) else torch.frombuffer(sums, dtype=torch.float64)
+
+
+class _Geometry(NamedTuple):
+    """How a contiguous output is taken apart."""
+
+    shape: tuple[int, int, int]
+    """Positions before the unit axis, units, positions after it."""
+    pairs: tuple[int, int, int]
+    """The elements of examples that are compared: how far apart they lie, how many there are, of which every so manyth
+    is looked at."""
+
+
+@functools.lru_cache(1 << 14)
+def _geometry(shape: torch.Size, axis: int | None) -> _Geometry:
+    half = shape[0] // 2 if len(shape) > 1 else 0
+    size = math.prod(shape[1:])
+    compared = min(half, PAIRS, max(1, COMPARISONS // max(size, 1))) * size
+    of_units = (1, 1, math.prod(shape))
+    if axis is not None:
+        of_units = math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
+    return _Geometry(of_units, (half * size, compared, -(-compared // COMPARISONS)))
 
 
 def add_activation(
-    row: Any, x: Tensor, axis: int | None, scratch: Scratch, units: UnitSums | None, limits: Limits
-) -> None:
-    """Adds a layer's output to its row, and what its units did.
+    row: Any,
+    x: Tensor,
+    axis: int | None,
+    scratch: Scratch,
+    units: UnitSums | None,
+    limits: Limits,
+    *,
+    bins: bool = False,
+) -> Any:
+    """Adds a layer's output to its row, what its units did, and how it varies from example to example.
+
+    Examples are positions of the first axis. Half the mean squared difference of two of them is an unbiased estimate of
+    the variance over examples of a unit, at a position; its mean over the elements tells an output that depends on the
+    input from one that does not. A few pairs are compared.
 
     Args:
         row: [K], as in `add_values`.
@@ -179,67 +239,72 @@ def add_activation(
         scratch: buffers of the tensor's device.
         units: sums per unit [U], changed in place; ``None`` where there is no unit axis.
         limits: outputs at or beyond these are saturated.
+        bins: also count a histogram.
+
+    Returns:
+        The histogram, as of `bins_in_use`.
     """
-    y, axis = in_storage_order(x, axis)
-    if axis is None:
-        x_AUB = y.view(1, -1)
-    elif axis == y.ndim - 1:
-        x_AUB = y.view(-1, y.shape[axis])
+    y, unit_axis = in_storage_order(x, axis)
+    found = None
+    if scratch.host and y.dtype == torch.float32:
+        shape, pairs = _geometry(y.shape, unit_axis)
+        if y is not x and not _examples_first(x):
+            _add_spread(row, x, scratch)
+            pairs = (0, 0, 1)
+        found = _add_activation(row, y, shape, units, 0, limits, pairs, HISTOGRAM_SAMPLE if bins else 0)
     else:
-        x_AUB = y.view(math.prod(y.shape[:axis]), y.shape[axis], -1)
-    pieces = ((workable(piece, scratch), of_units) for piece, of_units in _pieces(x_AUB))
-    if scratch.host:
-        host.add_activation(row, pieces, scratch, units, limits)
-    else:
-        for piece, of_units in pieces:
-            _add_activation_on_device(row, piece, of_units, scratch, units, limits)
+        x_AUB = y.view(_geometry(y.shape, unit_axis).shape)
+        if scratch.host and y.dtype != torch.float64:
+            for piece, part in _pieces(x_AUB):
+                _add_activation(row, workable(piece, scratch), piece.shape, units, part.start or 0, limits)
+        else:
+            sums = _as_tensor(row), units and UnitSums(_as_tensor(units.fired), _as_tensor(units.magnitude))
+            for piece, part in _pieces(x_AUB):
+                device.add_activation(sums, workable(piece, scratch), part, scratch, limits)
+        _add_spread(row, x, scratch)
+        found = bins_in_use(x, scratch) if bins else None
     if units is not None:
         units.observations += x.numel() // len(units.fired)
+    return found
 
 
-def add_spread(row: Any, x: Tensor, scratch: Scratch) -> None:
-    """Adds how a layer's output varies from example to example (positions of the first axis), from a few pairs.
+def _examples_first(x: Tensor) -> bool:
+    """Whether the first axis is the outermost in memory."""
+    return x.ndim < 2 or x.stride(0) * x.shape[0] == x.numel()
 
-    Half the mean squared difference of two examples is an unbiased estimate of the variance over examples of a unit,
-    at a position; its mean over the elements tells an output that depends on the input from one that does not.
 
-    Args:
-        row: [K], as in `add_values`.
-        x: strided floating tensor; nothing is added where it has fewer than two examples.
-        scratch: buffers of the tensor's device.
-    """
-    half = x.shape[0] // 2 if x.ndim > 1 else 0
-    if half == 0:
+def _add_activation(
+    row: Any,
+    x: Tensor,
+    shape: Any,
+    units: UnitSums | None,
+    first: int,
+    limits: Limits,
+    pairs: tuple[int, int, int] = (0, 0, 1),
+    bins: int = 0,
+) -> kernels.Bins | None:
+    places: tuple[Any, Any] = None, None
+    if units is not None:
+        places = ctypes.addressof(units.fired) + 8 * first, ctypes.addressof(units.magnitude) + 8 * first
+    low, high = limits
+    ends = math.nan if low is None else low, math.nan if high is None else high
+    return kernels.add_activation(x, shape, places, pairs, ends, row, bins)
+
+
+def _add_spread(row: Any, x: Tensor, scratch: Scratch) -> None:
+    apart, compared, every = _geometry(x.shape, None).pairs
+    if not compared:
         return
-    size = x.shape[1:].numel()
-    pairs = min(half, PAIRS, max(1, COMPARISONS // size))
-    if scratch.host and x.dtype == torch.float32 and x.is_contiguous():
-        every = -(-pairs * size // COMPARISONS)
-        total, compared = host.squared_differences(x, half * size, pairs * size, every)
-        row[SPREAD] += total / 2
-        row[COMPARED] += compared
-        return
-    first, second = (part.reshape(-1) for part in (x[:pairs], x[half : half + pairs]))
-    if first.numel() > COMPARISONS:
-        distance = -(-first.numel() // COMPARISONS)
-        first, second = first[::distance], second[::distance]
+    size = apart // (x.shape[0] // 2)
+    first, second = (x[at : at + compared // size].reshape(-1)[::every] for at in (0, x.shape[0] // 2))
+    row = _as_tensor(row)
     row[COMPARED] += first.numel()
-    if not scratch.host:
-        row[SPREAD] += _squares(first, second, scratch.wide) / 2
-        return
-    total = float(_squares(first, second, x.dtype if x.dtype == torch.float64 else torch.float32).numpy())
-    if not math.isfinite(total):
-        total = float(_squares(first, second, torch.float64).numpy())
-    row[SPREAD] += total / 2
-
-
-def _squares(first: Tensor, second: Tensor, dtype: torch.dtype) -> Tensor:
-    difference = first.to(dtype) - second
-    return torch.dot(difference, difference)
+    difference = first.to(scratch.wide) - second
+    row[SPREAD] += torch.dot(difference, difference) / 2
 
 
 def _pieces(x_AUB: Tensor) -> Iterator[tuple[Tensor, slice]]:
-    """Contiguous parts of at most `CHUNK` elements, and the units they hold. ``x_AUB`` may have no last axis."""
+    """Contiguous parts of at most `CHUNK` elements, and the units they hold."""
     every = slice(None)
     if x_AUB.numel() <= CHUNK:
         yield x_AUB, every
@@ -247,62 +312,15 @@ def _pieces(x_AUB: Tensor) -> Iterator[tuple[Tensor, slice]]:
         for piece in x_AUB.split(CHUNK // x_AUB.shape[1:].numel()):
             yield piece, every
     else:
+        at_once = max(1, CHUNK // x_AUB.shape[2])
         for x_UB in x_AUB.split(1):
-            at_once = max(1, CHUNK // x_UB.shape[2:].numel())
             for start in range(0, x_UB.shape[1], at_once):
                 units = slice(start, start + at_once)
-                for piece in x_UB[:, units].split(CHUNK, dim=2) if x_UB.ndim > 2 else (x_UB[:, units],):
+                for piece in x_UB[:, units].split(CHUNK, dim=2):
                     yield piece, units
 
 
-def _flat_pieces(x: Tensor, scratch: Scratch) -> Iterable[Tensor]:
-    flat = in_storage_order(x)[0].view(-1)
-    if flat.numel() <= CHUNK:
-        return (workable(flat, scratch),)
-    return (workable(flat[start : start + CHUNK], scratch) for start in range(0, flat.numel(), CHUNK))
-
-
-def _add_activation_on_device(
-    row: Tensor, piece: Tensor, of_units: slice, scratch: Scratch, units: UnitSums | None, limits: Limits
-) -> None:
-    _add_moments_on_device(row, piece.reshape(-1), scratch, centred=True)
-    if units is None:
-        row[ZEROS] += piece.numel() - scratch.nonzero(piece).sum()
-    else:
-        others = (0, 2) if piece.ndim > 2 else (0,)
-        fired = scratch.nonzero(piece).sum(others)
-        units.fired[of_units] += fired
-        row[ZEROS] += piece.numel() - fired.sum()
-        # A sum of large numbers may be too large for float32.
-        units.magnitude[of_units] += torch.abs(piece, out=scratch.like(piece)).sum(others, dtype=scratch.wide)
-    low, high = limits
-    if low is not None:
-        row[SATURATED] += torch.le(piece, low, out=scratch.like(piece)).sum()
-    if high is not None:
-        row[SATURATED] += torch.ge(piece, high, out=scratch.like(piece)).sum()
-
-
-def _add_moments_on_device(row: Tensor, piece: Tensor, scratch: Scratch, centred: bool) -> None:
-    n = piece.numel()
-    low, high = torch.aminmax(piece)
-    largest = torch.maximum(low.abs(), high.abs())
-    usable = torch.isfinite(largest) & (largest > 0)
-    # The reciprocal of a subnormal number is infinite.
-    scale = torch.where(usable, largest.clamp(min=torch.finfo(piece.dtype).tiny), 1.0).to(scratch.wide)
-    scaled = torch.mul(piece, (1.0 / scale).to(piece.dtype), out=scratch.like(piece))
-    if centred:
-        variance, mean = (v.to(scratch.wide) for v in torch.var_mean(scaled, correction=0))
-        total = n * mean * scale
-        row[SUM] += torch.where(torch.isfinite(largest), total.clamp(-LARGEST, LARGEST), total)
-        squares = n * (variance + mean * mean) * scale * scale
-    else:
-        squares = torch.dot(scaled, scaled).to(scratch.wide) * scale * scale
-    row[SUMSQ] += torch.where(torch.isfinite(largest), squares.clamp(max=LARGEST), squares)
-    row[NONFINITE] += n - torch.isfinite(piece).sum()
-    row[ABS_MAX] = torch.maximum(row[ABS_MAX], largest.to(scratch.wide))
-
-
-def count_bins(x: Tensor, scratch: Scratch, missing: int = 0, sample: Tensor | None = None) -> Any:
+def bins_in_use(x: Tensor, scratch: Scratch, missing: int = 0, sample: Tensor | None = None) -> Any:
     """Histogram of a strided sample over the 1,024 fixed bins (`torchvitals_tb.packing.bin_of`).
 
     Args:
@@ -310,31 +328,29 @@ def count_bins(x: Tensor, scratch: Scratch, missing: int = 0, sample: Tensor | N
         scratch: buffers of its device.
         missing: zeros that a sparse layout left out; they count in the same proportion.
         sample: of `HISTOGRAM_SAMPLE` elements, where there is one already.
+
+    Returns:
+        On the host `kernels.Bins`, a fortieth of the memory of all counts. Those [1024] on other devices, where it
+        would take waiting to know which bins are in use.
     """
     sample = strided_sample(x, HISTOGRAM_SAMPLE, scratch) if sample is None else sample
     if sample.dtype != torch.float32:
         sample = sample.float()
+    zeros = round(missing * sample.numel() / x.numel())
     if scratch.host:
-        counts: Any = host.count_bins(sample.numpy())
-    else:
-        bins = ((sample.contiguous().view(torch.int32) >> 22) & (BINS - 1)).long()
-        counts = torch.zeros(BINS, dtype=torch.int32, device=x.device)
-        counts.scatter_add_(0, bins, torch.ones_like(bins, dtype=torch.int32))
-    if missing:
-        counts[0] += round(missing * sample.numel() / x.numel())
+        found = kernels.add_values(sample, 0.0, empty_row(scratch), sample.numel())
+        if not zeros or found is None:
+            return found
+        used, numbers = found
+        dense = np.zeros(BINS, dtype=np.int64)
+        dense[used] = numbers
+        dense[0] += zeros
+        return dense.nonzero()[0], dense[dense > 0]
+    bins = ((sample.view(torch.int32) >> 22) & (BINS - 1)).long()
+    counts = torch.zeros(BINS, dtype=torch.int32, device=x.device)
+    counts.scatter_add_(0, bins, torch.ones_like(bins, dtype=torch.int32))
+    counts[0] += zeros
     return counts
-
-
-def bins_in_use(x: Tensor, scratch: Scratch, missing: int = 0, sample: Tensor | None = None) -> Any:
-    """`count_bins` as it is kept until it is written: on the host as the few bins in use and their counts.
-
-    That is a fortieth of the memory. On other devices it would take waiting to know which those are.
-    """
-    counts = count_bins(x, scratch, missing, sample)
-    if not scratch.host:
-        return counts
-    used = counts.nonzero()[0]
-    return used, counts[used]
 
 
 # From sums to statistics --------------------------------------------------------------------------------------------
@@ -352,9 +368,15 @@ def moments(sums_RK: Vector, n: Vector) -> tuple[Vector, Vector, Vector]:
         return mean, np.sqrt(np.where(variance < 0, 0, variance)), np.sqrt(square)
 
 
-def share(sums_RK: Vector, column: int, n: Vector) -> Vector:
-    """A counted column as a share of the elements; NaN where nothing was seen."""
-    return sums_RK[:, column] / np.where(n > 0, n, np.nan)
+def rms(sums: Vector, n: Vector) -> Vector:
+    """The last of `moments` alone, of rows [..., K] and their numbers of elements [...]."""
+    with np.errstate(all="ignore"):
+        return np.asarray(np.sqrt(sums[..., SUMSQ] / np.where(n > 0, n, np.nan)))
+
+
+def share(sums: Vector, column: int, n: Vector) -> Vector:
+    """A counted column of rows [..., K] as a share of the elements [...]; NaN where nothing was seen."""
+    return np.asarray(sums[..., column] / np.where(n > 0, n, np.nan))
 
 
 def to_float32(values: Vector) -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ bytes, then all second bytes, …), which compress to about half.
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -25,6 +26,7 @@ Array = NDArray[Any]
 
 BINS: Final = 1024
 _DTYPES: Final = ("u1", "u2", "u4", "i4", "f4", "f8")
+_LEVEL: Final = 4  # half the time of the usual 6, for 1 to 6 % more bytes
 _MAX_RECORD: Final = 1 << 26  # a compressed record that claims more than this is broken or hostile
 
 
@@ -72,7 +74,7 @@ def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
 
 
 def _store(arrays: dict[str, Array]) -> bytes:
-    return zlib.compress(pack({}, arrays), 6)
+    return zlib.compress(pack({}, arrays), _LEVEL)
 
 
 def _load(blob: bytes) -> dict[str, Array]:
@@ -255,6 +257,14 @@ class Fired(NamedTuple):
         return np.unpackbits(self.bits, count=int(self.starts[-1])).view(np.bool_)
 
 
+def sums_of(row_units: Array, values: Array) -> NDArray[np.float64]:
+    """[rows] sums over the units of each layer, 0 where it has none, of values [units] one layer after the other."""
+    totals, some = np.zeros(len(row_units)), np.flatnonzero(row_units)
+    if len(some):
+        totals[some] = np.add.reduceat(values, (np.cumsum(row_units) - row_units)[some])
+    return totals
+
+
 def encode_units(row_units: Array, observations: Array, fired: Array, magnitude: Array) -> bytes:
     """One record.
 
@@ -264,21 +274,22 @@ def encode_units(row_units: Array, observations: Array, fired: Array, magnitude:
         fired: [units] how many of them were not exactly zero.
         magnitude: [units] sum of their absolute values.
     """
-    units = np.asarray(row_units, dtype=np.int64)
-    per_unit = np.repeat(np.asarray(observations, dtype=np.float64), units)
-    row = np.repeat(np.arange(len(units)), units)
-    seen = per_unit > 0
-    share = np.divide(fired, per_unit, out=np.zeros(len(per_unit)), where=seen)
-    level = 1 + np.searchsorted(_FIRING_EDGES, share, side="right")
-    level = np.where(share >= 1, 15, np.where(share <= 0, 0, level)).astype(np.uint8)
-    mean = np.divide(magnitude, per_unit, out=np.zeros(len(per_unit)), where=seen)
-    usable = np.where(np.isfinite(mean), mean, 0)
-    scale = np.bincount(row, usable, minlength=len(units)) / np.maximum(units, 1)
-    relative = np.divide(usable, scale[row], out=np.zeros(len(per_unit)), where=scale[row] > 0)
-    with np.errstate(divide="ignore"):
-        octave = np.clip(np.rint(np.log2(relative)), -10, 4) + 11
-    octave = np.where(usable == 0, 0, octave)
-    octave = np.where(np.isfinite(mean), octave, 15).astype(np.uint8)
+    units, seen = np.asarray(row_units, dtype=np.int64), np.asarray(observations, dtype=np.float64)
+    per_unit = np.repeat(np.where(seen > 0, seen, np.inf), units)
+    share = fired / per_unit
+    level = (share > 0).view(np.uint8)
+    for edge in (*_FIRING_EDGES, 1):  # the last one makes level 15; a seventh of the time of a search
+        level = level + (share >= edge).view(np.uint8)
+    mean = np.divide(magnitude, per_unit, out=per_unit)  # new memory for each of these takes longer than they do
+    finite = np.isfinite(mean)
+    mean[~finite] = 0
+    scale = sums_of(units, mean) / np.maximum(units, 1)
+    relative = np.divide(mean, np.repeat(np.where(scale > 0, scale, 1), units), out=share)
+    relative *= math.sqrt(2)
+    nearest = (relative.astype(np.float32).view(np.int32) >> 23) - 127  # the exponent is the logarithm, rounded down
+    octave = (np.minimum(np.maximum(nearest, -10), 4) + 11).astype(np.uint8)
+    octave[mean == 0] = 0
+    octave[~finite] = 15
     return _store(
         {
             "units": _planes(units, 4),

@@ -26,7 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--peers", default="", help="only these contestants, comma separated")
     parser.add_argument("--peers-python", default=str(_PEERS) if _PEERS.exists() else sys.executable,
                         help="the interpreter that has the alternatives (%(default)s)")  # fmt: skip
-    parser.add_argument("--large", action="store_true", help="reading: runs up to 1 GB too")
+    parser.add_argument(
+        "--large",
+        action="store_true",
+        help="reading: runs up to 1 GB too; schedule: the MLP of the training table, which takes a quarter of an hour",
+    )
     parser.add_argument("--quick", action="store_true", help="tiny sizes: whether it works, not how fast")
     given = parser.parse_args(arguments)
     os.environ["OMP_NUM_THREADS"] = str(given.threads)  # before torch is imported, here and in every process

@@ -21,6 +21,7 @@ from torchvitals import attach_hooks
 from torchvitals_tb import load_run, schema
 
 _ROUNDS, _QUICK_ROUNDS = 5, 2
+_FIRST = 4
 _FRAME = 3  # bytes: that a value is one, and how long
 
 
@@ -73,7 +74,11 @@ def _training(model: nn.Module, batch: torch.Tensor, options: Options) -> Traini
 
 
 def _cost(training: Training, options: Options, **what: Any) -> tuple[list[float], list[float]]:
-    """Seconds of bare and of sampled steps, in turns. Attaching takes time of its own, which is not in them."""
+    """Seconds of bare and of sampled steps, in turns.
+
+    Attaching takes time of its own, which is not in them, and so do the first samples, which also find out which layers
+    feed which. Of the four that follow one carries histograms and units, as ever after.
+    """
     nothing, bare, sampled = Observer(), [], []
     timed(training, nothing, 2, options.device)
     for _ in range(_QUICK_ROUNDS if options.quick else _ROUNDS):
@@ -84,7 +89,7 @@ def _cost(training: Training, options: Options, **what: Any) -> tuple[list[float
         ):
             flushing = Observer()
             flushing.flush = vitals.flush  # type: ignore[method-assign]
-            timed(training, flushing, 1, options.device)
+            timed(training, flushing, _FIRST, options.device)
             sampled.append(timed(training, flushing, 4, options.device))
     return bare, sampled
 

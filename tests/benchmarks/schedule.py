@@ -22,7 +22,8 @@ def tables(options: Options) -> list[Table]:
     """The same training twice, in turns of 50 steps, bare and watched."""
     torch.set_num_threads(options.threads)
     steps, depth = (100, 2) if options.quick else (10_000, 20)
-    sizes = {"depth": depth, "width": 128, "batch": 64}
+    width, batch = (512, 256) if options.large else (128, 64)
+    sizes = {"depth": depth, "width": width, "batch": batch}
     torch.manual_seed(0)
     bare, watched = mlp(options.device, **sizes), mlp(options.device, **sizes)
     nothing = Observer()
@@ -46,7 +47,7 @@ def tables(options: Options) -> list[Table]:
     found = spent - plain + extra
     later = [w / b for b, w in spans[len(spans) // 2 :]]
     table = Table(
-        f"Default schedule over {steps:,} steps (MLP, {depth} layers of 128, batch 64)",
+        f"Default schedule over {steps:,} steps (MLP, {depth} layers of {width}, batch {batch})",
         ("steps", "sampled", "in all", "second half", "more, by the stopwatch", "by the run's own account", "on disk"),
     )
     table.rows.append((

@@ -8,8 +8,11 @@ import pytest
 from torchvitals.account import Account
 
 
-def told(steps, *, usual, inside, beside, noise=0.0, every=4):
-    """What the account says after steps of ``usual`` seconds, of which sampled ones take ``inside + beside`` more."""
+def told(steps, *, usual, inside, beside, after=0.0, noise=0.0, every=4):
+    """What the account says after steps of ``usual`` seconds, of which sampled ones take ``inside + beside`` more.
+
+    Those after them take ``after`` more.
+    """
     rng = random.Random(0)
     account = Account()
     clock = ours = 0.0
@@ -17,6 +20,7 @@ def told(steps, *, usual, inside, beside, noise=0.0, every=4):
     for step in range(steps):
         sampled = step % every == 0
         clock += usual * (1 + noise * rng.random()) + sampled * (inside + beside)
+        clock += after * (step % every == 1)
         ours += sampled * inside
         account.step_ended(ours, sampled=sampled, now=clock)
         said.append(account.seconds(ours))
@@ -24,8 +28,8 @@ def told(steps, *, usual, inside, beside, noise=0.0, every=4):
 
 
 def test_what_is_beside_our_own_code_is_found_in_the_length_of_the_steps():
-    said, samples = told(400, usual=0.010, inside=0.004, beside=0.002, noise=0.2)
-    assert said[-1] == pytest.approx(samples * 0.006, rel=0.1)
+    said, samples = told(400, usual=0.010, inside=0.004, beside=0.002, after=0.001, noise=0.2)
+    assert said[-1] == pytest.approx(samples * 0.007, rel=0.1)
     assert all(b >= a for a, b in pairwise(said))
 
 

@@ -238,10 +238,10 @@ def test_failure_in_measuring_is_said_once_and_training_goes_on(mlp, tmp_path, m
     model, batch, optimizer = mlp
     real = Capture._add_activation
 
-    def fails(capture, row, x, *rest):
+    def fails(capture, row, x, *rest, **options):
         if x.shape[1] == 12:
             raise ArithmeticError("broken here")
-        real(capture, row, x, *rest)
+        real(capture, row, x, *rest, **options)
 
     monkeypatch.setattr(Capture, "_add_activation", fails)
     with caplog.at_level(logging.WARNING, "torchvitals"), attach_hooks(model, tmp_path, every=1):

@@ -644,3 +644,29 @@ def test_reentrant_regions_measure_the_parameters_once(tmp_path, monkeypatch):
         model(torch.randn(16, 8)).square().mean().backward()
         optimizer.step()
     assert len(calls) == 1
+
+
+def test_a_parameter_that_comes_after_attaching_is_waited_for_in_the_first_step(tmp_path):
+    """Its optimizer steps after another one, all of whose parameters were known before."""
+
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Linear(4, 2)
+
+        def forward(self, x):
+            return self.inner(x) * self.scale
+
+    model = Scaled()
+    with attach_hooks(model, tmp_path, every=1, on_error="raise") as vitals:
+        model.scale = nn.Parameter(torch.ones(1))
+        optimizers = [torch.optim.SGD(p, lr=0.1) for p in (model.inner.parameters(), [model.scale])]
+        for step in range(3):
+            model(torch.randn(5, 4)).sum().backward()
+            for optimizer in optimizers:
+                optimizer.step()
+                optimizer.zero_grad()
+            assert vitals.step == step + 1
+    run = load_run(tmp_path)
+    at = [p.name for p in run.parameters].index("scale")
+    assert run.steps.tolist() == [0, 1, 2] and (run["parameter/update_rms"].values[:, at] > 0).all()

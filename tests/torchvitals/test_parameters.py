@@ -300,3 +300,45 @@ def test_optimizers_and_learning_rates_are_recorded(tmp_path):
     assert kinds.keys() == {"SGD", "AdamW"}
     assert kinds["SGD"]["momentum"] == 0.9 and kinds["SGD"]["weight_decay"] == 0.01
     assert kinds["AdamW"]["betas"] == [0.8, 0.9]
+
+
+CHANGES = {
+    "nothing": lambda g: None,
+    "halved": lambda g: g.mul_(0.5),
+    "halved, unnoticed by PyTorch": lambda g: g.data.mul_(0.5),
+    "clamped, unnoticed by PyTorch": lambda g: g.data.clamp_(-0.9 * g.abs().max().item(), 0.9 * g.abs().max().item()),
+    "one value": lambda g: g[0, 0].add_(3),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_gradients_are_those_that_the_optimizer_gets(change, tmp_path, monkeypatch):
+    """They are measured when they leave the backward pass, and again only where something was done to them since."""
+    from torchvitals.kernels import Many
+
+    measured = []
+    real = Many.measure
+    monkeypatch.setattr(Many, "measure", lambda many, **k: measured.append(list(many.sizes)) or real(many, **k))
+    torch.manual_seed(0)
+    model = nn.Linear(300, 200, bias=False)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with attach_hooks(model, tmp_path, every=1, on_error="raise"):
+        for _ in range(2):
+            measured.clear()
+            optimizer.zero_grad()
+            model(torch.randn(16, 300)).square().mean().backward()
+            left = model.weight.grad.double().square().mean().sqrt().item()
+            with torch.no_grad():
+                CHANGES[change](model.weight.grad)
+            used = model.weight.grad.double()
+            optimizer.step()
+            # The weight, the gradient as it left, and as it was used.
+            assert measured.count([60_000]) == (2 if change == "nothing" else 3)
+    run = load_run(tmp_path)
+    expected = {
+        "grad_rms": used.square().mean().sqrt().item(),
+        "grad_abs_max": used.abs().max().item(),
+        "grad_rms_before_clip": left,
+    }
+    for name, value in expected.items():
+        assert run[f"parameter/{name}"].values[1, 0] == pytest.approx(value, rel=1e-5), name

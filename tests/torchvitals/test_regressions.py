@@ -13,9 +13,8 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils.tensorboard import SummaryWriter
 
 from tests.torchvitals.training import fresh, one_step
-from torchvitals import attach_hooks, stage, statistics
+from torchvitals import attach_hooks, statistics
 from torchvitals.scratch import Scratch
-from torchvitals.stage import Stage
 from torchvitals.sums import COMPARED, SPREAD, empty_row
 from torchvitals_tb import load_run
 
@@ -579,31 +578,23 @@ def test_a_sparse_output_and_the_layers_beside_it(keep, tmp_path):
 
 
 def test_what_cannot_be_reduced_costs_its_own_layer_only(tmp_path, monkeypatch, caplog):
-    real = stage._add_units
+    real = statistics._add_activation
 
-    def fails(goals, values, shape, axis, scratch):
-        if shape[axis] == 6:
+    def fails(row, x, shape_AUB, *rest):
+        if shape_AUB[1] == 6:
             raise ArithmeticError("broken here")
-        real(goals, values, shape, axis, scratch)
+        real(row, x, shape_AUB, *rest)
 
-    monkeypatch.setattr(stage, "_add_units", fails)
+    monkeypatch.setattr(statistics, "_add_activation", fails)
     model = nn.Sequential(nn.Linear(4, 6), nn.Linear(6, 5), nn.Linear(5, 3))
     with caplog.at_level("WARNING", "torchvitals"):
         _, _, run = train(model, [torch.randn(8, 4)] * 2, tmp_path, on_error="warn")
     assert [m for m in caplog.messages if "0: ArithmeticError: broken here" in m] == caplog.messages[:1]
     assert run.manifest.not_observed == {"0": "ArithmeticError: broken here"}
-    assert np.isnan(run["activation/dead_fraction"].values).tolist() == [[True, False, False]] * 2
-    for statistic in ("activation/rms", "gradient/rms", "parameter/rms", "parameter/update_rms"):
+    for statistic in ("activation/rms", "activation/zero_fraction", "activation/dead_fraction", "gradient/rms"):
+        assert np.isnan(run[statistic].values).tolist() == [[True, False, False]] * 2, statistic
+    for statistic in ("parameter/rms", "parameter/update_rms", "parameter/grad_rms"):
         assert np.isfinite(run[statistic].values).all()
-
-
-def test_a_failing_reduction_leaves_the_parameters(tmp_path, monkeypatch):
-    def fails(*_):
-        raise ArithmeticError("broken here")
-
-    monkeypatch.setattr(Stage, "reduce", fails)
-    _, _, run = train(nn.Linear(4, 6), [torch.randn(8, 4)], tmp_path, on_error="warn")
-    assert run.steps.tolist() == [0] and np.isfinite(run["parameter/grad_rms"].values).all()
 
 
 @pytest.mark.parametrize("shape", [(8, 6), (64, 512)])
@@ -615,7 +606,7 @@ def test_examples_that_differ_by_more_than_float32_can_square(shape, transposed)
     for host in (True, False):
         scratch = Scratch(torch.device("cpu"), host=host)
         row = empty_row(scratch)
-        statistics.add_spread(row, x, scratch)
+        statistics.add_activation(row, x, None, scratch, None, (None, None))
         half, pairs = shape[0] // 2, min(shape[0] // 2, statistics.PAIRS)
         wide = x.double()
         expected = (wide[:pairs] - wide[half : half + pairs]).square().sum().item() / 2
@@ -623,7 +614,7 @@ def test_examples_that_differ_by_more_than_float32_can_square(shape, transposed)
         assert float(row[COMPARED]) == pairs * shape[1]
     x[0, 0] = torch.inf
     row = empty_row(scratch := Scratch(torch.device("cpu")))
-    statistics.add_spread(row, x, scratch)
+    statistics.add_activation(row, x, None, scratch, None, (None, None))
     assert row[SPREAD] == np.inf
 
 

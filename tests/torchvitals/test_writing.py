@@ -14,7 +14,6 @@ import torch
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
-from tests.torchvitals.training import fresh, one_step
 from torchvitals import attach, attach_hooks, checksum, emit, process
 from torchvitals.line import MOST, Line
 from torchvitals_tb import load_run
@@ -154,6 +153,40 @@ def test_a_flush_or_close_of_the_users_writer_has_all_steps(kind, method, tmp_pa
     vitals._on_error = "warn"
     vitals.remove()
     assert not {"flush", "close"} & set(vars(writer))
+    writer.close()
+
+
+def test_a_flush_waits_for_the_thread_of_tensorboardx(tmp_path):
+    """Its own ``flush`` does not: what is still in its queue is not in the file then."""
+    from tensorboardX import SummaryWriter as Writer
+
+    writer = Writer(str(tmp_path))
+    records = writer._get_file_writer().event_writer._ev_writer
+    real, slow = records.write_event, threading.Event()
+    records.write_event = lambda event: (slow.wait(0.05), real(event))
+    model = nn.Linear(8, 4)
+    with attach_hooks(model, writer, every=1, on_error="raise") as vitals:
+        train(model, 4)
+        vitals.flush()
+        assert load_run(tmp_path).steps.tolist() == [0, 1, 2, 3]
+        vitals.flush()
+    writer.close()
+
+
+def test_a_flush_does_not_wait_for_ever_for_tensorboardx(tmp_path, monkeypatch):
+    from tensorboardX import SummaryWriter as Writer
+
+    monkeypatch.setattr(emit, "_PATIENCE", 0.05)
+    writer = Writer(str(tmp_path))
+    events = writer._get_file_writer().event_writer
+    events._ev_writer.write_event = lambda event: None
+    model = nn.Linear(8, 4)
+    vitals = attach_hooks(model, writer, every=1, on_error="raise")
+    train(model, 2)
+    vitals.flush()
+    train(model, 2)
+    vitals.remove()
+    assert vitals._recorder._emitter._patience == 0
     writer.close()
 
 
@@ -443,28 +476,5 @@ def test_operations_grow_with_layers_and_no_faster(tmp_path):
         return len(counted.names)
 
     few, more, most = (operations(n, True) - operations(n, False) for n in (20, 40, 60))
-    assert abs((most - more) - (more - few)) <= 20  # a batch more or less that is reduced
-    assert (most - few) / 40 <= 16  # a linear layer with its activation: copies; what is copied is reduced together
-
-
-def test_small_tensors_reduced_together_are_what_they_are_alone(tmp_path, monkeypatch):
-    from torchvitals import piles, stage
-
-    def record(run, small):
-        monkeypatch.setattr(stage, "_SMALL", small)
-        monkeypatch.setattr(piles, "_SMALL", small)
-        monkeypatch.setattr(stage, "_MOST", 3000)  # reduced several times a step
-        model, batch = fresh("residual")
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        with attach_hooks(model, run, every=1, on_error="raise"):
-            for _ in range(3):
-                one_step(model, batch, "residual", optimizer)
-        return load_run(run)
-
-    together, alone = record(tmp_path / "together", 2000), record(tmp_path / "alone", 0)
-    assert together.statistics == alone.statistics
-    for name in alone.statistics:
-        np.testing.assert_allclose(together[name].values, alone[name].values, rtol=1e-5, atol=1e-7, err_msg=name)
-    for kind in ("activation", "gradient", "weight", "weight_gradient"):
-        for (_, a), (_, b) in zip(together.histograms(kind), alone.histograms(kind), strict=True):
-            assert a.bins.tolist() == b.bins.tolist() and a.counts.tolist() == b.counts.tolist()
+    assert most - more == more - few
+    assert (most - few) / 40 <= 12  # a linear layer with its activation: views of its tensors

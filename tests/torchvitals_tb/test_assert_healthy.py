@@ -100,7 +100,8 @@ def test_one_of_several_that_is_broken_is_a_warning(tmp_path, monkeypatch):
     monkeypatch.setattr(diagnosis, "examine", lambda run: Diagnosis(run.manifest and run.name, (), (), (1, 40)))
     with pytest.warns(UserWarning, match="run 'bad' was left out") as warned:
         assert_healthy(tmp_path)
-    assert warned[0].filename == __file__
+    # Others may fall into the block: of files that earlier tests left open, when Python happens to collect them.
+    assert [w.filename for w in warned if w.category is UserWarning] == [__file__]
     with pytest.raises(TorchvitalsError, match="run 'bad' was left out"):
         assert_healthy(tmp_path, run="*d")
 

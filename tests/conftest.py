@@ -20,8 +20,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """One browser for all: Playwright runs only once in a process."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=30_000)  # five seconds are too few for a machine that does other things as well
     path = installed()
     assert path, "no Chromium or Chrome: run tests/e2e/browser.py for what to do"
     with sync_playwright() as playwright:

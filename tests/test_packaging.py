@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "node_modules", "*.egg-info", "build", "dist", "runs", "__pycache__")
+LEFT_OUT = shutil.ignore_patterns(
+    ".git", ".venv*", "node_modules", "*.egg-info", "build", "dist", "runs", "__pycache__"
+)
 
 
 @pytest.fixture(scope="module")

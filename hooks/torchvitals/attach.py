@@ -162,6 +162,8 @@ class Vitals:
         self._attached = False
         self._failed = False
         self._seconds = 0.0
+        """In our own code of this file, without looks: these cost what they take, and nothing beside."""
+        self._looking = 0.0
         self._account = Account()
         self._boundary = Boundary(self._parameters, self._look_up)
 
@@ -386,7 +388,7 @@ class Vitals:
         Args:
             whole: all optimizers that are to step have done so, as far as can be told.
         """
-        start = time.perf_counter()
+        start = self._clock()
         measured = self._capture.seconds
         sampled = self._capture.armed
         if sampled and self._recorder is not None:
@@ -395,7 +397,7 @@ class Vitals:
         self._step += 1
         if self._attached:
             self._write()
-        now = time.perf_counter()
+        now = self._clock()
         self._seconds += now - start - (self._capture.seconds - measured)
         self._account.step_ended(self._seconds + self._capture.seconds, sampled=sampled, now=now)
         if self._attached:
@@ -411,7 +413,11 @@ class Vitals:
 
     def _measuring(self) -> float:
         """Seconds it has cost so far."""
-        return self._account.seconds(self._seconds + self._capture.seconds)
+        return self._account.seconds(self._seconds + self._capture.seconds) + self._looking
+
+    def _clock(self) -> float:
+        """Seconds of a clock that stands still while the run is looked at."""
+        return time.perf_counter() - self._looking
 
     def _write(self, *, wait: bool = False) -> None:
         """Looks after what is being written: tells what went wrong; ``wait``: for all that is pending."""
@@ -441,7 +447,7 @@ class Vitals:
             pass  # nothing to be read back: the writer is not on a disk of this machine
         except Exception as error:
             self._fail("findings", error)
-        self._seconds += time.perf_counter() - start
+        self._looking += time.perf_counter() - start
 
     # Failure ----------------------------------------------------------------------------------------------------------
 

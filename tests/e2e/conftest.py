@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -62,11 +63,13 @@ class TensorBoard:
             self.output.append(line)
             found = re.search(r"http://[^ ]+", line)
             if found:
+                # A pipe that nobody empties stops who writes into it.
+                threading.Thread(target=self.output.extend, args=(self.process.stdout,), daemon=True).start()
                 return found.group().rstrip("/") + "/"
         raise RuntimeError("TensorBoard did not start:\n" + "".join(self.output))
 
     def get(self, path: str) -> bytes:
-        with urllib.request.urlopen(self.url + path, timeout=20) as response:
+        with urllib.request.urlopen(self.url + path, timeout=60) as response:
             return response.read()
 
     def wait_for(self, runs: dict[str, int], seconds: float = 60) -> None:
@@ -81,7 +84,11 @@ class TensorBoard:
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(20)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:  # a signal to end may be lost where an exception is swallowed
+            self.process.kill()
+            self.process.wait()
 
 
 @pytest.fixture(scope="session", params=["true", "false"], ids=["rust", "python"])
@@ -120,7 +127,7 @@ def serve() -> Iterator[Callable[..., TensorBoard]]:
 def page(browser: Browser, complaints: list[str], serve: object) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
     page = context.new_page()
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(30_000)
     watch(page, complaints)
     yield page
     context.close()

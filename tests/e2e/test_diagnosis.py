@@ -222,7 +222,7 @@ def test_a_newer_diagnosis_replaces_the_old_one_where_it_stands(page, serve, tmp
     train(NETWORKS[2], tmp_path / "elsewhere", steps=9, seed=0)
     for file in (tmp_path / "elsewhere").iterdir():
         shutil.copy(file, tmp_path / "logs" / "live" / (file.name + ".later"))
-    expect(item(frame, "update-too-large").first).to_contain_text("2.5 times", timeout=30_000)
+    expect(item(frame, "update-too-large").first).to_contain_text("2.5 times")
     expect(frame.locator("[data-mark='same element']")).to_have_attribute("data-code", "update-too-large")
     # The worse one that came stands last, where it moves nothing, until it is asked to its place.
     codes = "all => all.map(e => e.dataset.code)"

@@ -247,6 +247,6 @@ def test_new_records_appear_and_the_view_stays(page: Page, serve, tmp_path: Path
     expect(frame.locator("[data-testid=ridge]")).to_have_count(2)
     with EventFile(tmp_path / "logs" / "live", stamp=1_763_700_000) as file:
         file.write(7, {histogram_tag("gradient"): record[6], RUN_TAG: np.array([7.0, 7.0, 0.1, 1.0])})
-    expect(frame.locator("[data-testid=ridge]")).to_have_count(3, timeout=30_000)
+    expect(frame.locator("[data-testid=ridge]")).to_have_count(3)
     expect(frame.locator("[data-testid=cursor-readout]")).to_have_attribute("data-step", "1")
     expect(frame.locator(".distributions-head h2")).to_have_text("half")

@@ -282,7 +282,7 @@ def test_a_link_is_copied_or_shown_to_be_copied(page, board):
     copied = page.evaluate("navigator.clipboard.readText()")
     assert copied.startswith(board.url)
     assert copied.endswith("#" + hash_of({"run": "killed", "lens": "gradient", "table": "1"})[1:])
-    expect(said).to_be_empty(timeout=6000)
+    expect(said).to_be_empty()
     page.evaluate(
         "() => { document.execCommand = () => false; navigator.clipboard.writeText = () => Promise.reject() }"
     )

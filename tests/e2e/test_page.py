@@ -163,7 +163,7 @@ def test_new_steps_appear_by_themselves(page, serve, tmp_path):
     train(NETWORKS[2], tmp_path / "elsewhere", steps=9, seed=0)
     for file in (tmp_path / "elsewhere").iterdir():
         shutil.copy(file, tmp_path / "logs" / "live" / (file.name + ".later"))
-    frame.wait_for_selector("td[data-step='8']", timeout=30_000)
+    frame.wait_for_selector("td[data-step='8']")
 
 
 def test_without_data_the_page_says_what_to_do(page, serve, tmp_path):

@@ -1,11 +1,17 @@
 """The account of what measuring costs, of made-up steps whose cost is known."""
 
 import random
+import time
 from itertools import pairwise
 
 import pytest
+import torch
+from torch import nn
 
+from torchvitals import attach_hooks
 from torchvitals.account import Account
+from torchvitals.watch import Watch
+from torchvitals_tb import load_run
 
 
 def told(steps, *, usual, inside, beside, after=0.0, noise=0.0, every=4):
@@ -57,3 +63,21 @@ def test_evaluations_on_every_sampled_step_are_not_all_ours():
 def test_steps_that_are_faster_when_sampled_do_not_make_it_less():
     said, samples = told(400, usual=0.010, inside=0.004, beside=-0.002)
     assert said[-1] == pytest.approx(samples * 0.004)
+
+
+def test_a_look_at_the_run_counts_once_and_with_nothing_beside(tmp_path, monkeypatch):
+    real, skipped = time.perf_counter, [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: real() + skipped[0])
+    monkeypatch.setattr(Watch, "is_due", lambda watch: watch._recorder.samples == 16)
+    monkeypatch.setattr(Watch, "look", lambda watch: skipped.__setitem__(0, skipped[0] + 1000))
+    monkeypatch.setattr(Account, "seconds", lambda account, inside: 2 * inside)
+    model = nn.Linear(3, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with attach_hooks(model, tmp_path, every=1, on_error="raise"):
+        for _ in range(20):
+            model(torch.randn(4, 3)).sum().backward()
+            optimizer.step()
+            if skipped[0]:
+                monkeypatch.setattr(Watch, "is_due", lambda watch: False)
+    measuring = load_run(tmp_path).counters["measuring_seconds"]
+    assert measuring[15] < 500 and 1000 <= measuring[-1] < 1500

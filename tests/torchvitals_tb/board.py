@@ -64,7 +64,7 @@ def board(logdir: Path, ingester: str, *flags: str, runs: set[str]) -> Iterator[
     try:
         app = application.TensorBoardWSGIApp(tb.flags, tb.plugin_loaders, provider, tb.assets_zip_provider, multiplexer)
         found = Board(ingester, provider, app)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while runs and not runs <= {run["name"] for run in found.json("runs")["runs"]}:
             assert time.monotonic() < deadline, "TensorBoard did not load the runs"
             time.sleep(0.02)

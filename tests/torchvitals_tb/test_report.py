@@ -178,7 +178,7 @@ def show(browser: Browser, complaints: list[str]) -> Iterator[Callable[..., Page
     """Opens a report as a file; at the end nothing may have been complained of or asked for."""
     context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True, offline=True)
     page = context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(30_000)
     page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
     page.on("pageerror", lambda e: complaints.append(str(e)))
     opened: list[str] = []

@@ -1,5 +1,5 @@
 import { useRef } from "preact/hooks";
-import { useEffect } from "../base/hooks";
+import { useLayoutEffect } from "../base/hooks";
 import * as view from "../data/view";
 import { EVERYWHERE, type KeyNote, notes } from "./keys";
 
@@ -7,7 +7,7 @@ import { EVERYWHERE, type KeyNote, notes } from "./keys";
 export function KeysHelp() {
   const dialog = useRef<HTMLDialogElement>(null);
   const open = view.helpOpen.value;
-  useEffect(() => {
+  useLayoutEffect(() => {
     const element = dialog.current;
     if (!element) return;
     if (open && !element.open) element.showModal();
@@ -17,8 +17,14 @@ export function KeysHelp() {
     view.helpOpen.value = false;
   };
   return (
-    // "close" comes only after the next key may have come.
-    <dialog ref={dialog} class="help" aria-label="Keys" onCancel={close} onClose={close}>
+    // "close" comes only after the next keys may have come, and these may have opened it again.
+    <dialog
+      ref={dialog}
+      class="help"
+      aria-label="Keys"
+      onCancel={close}
+      onClose={() => dialog.current?.open || close()}
+    >
       {open && (
         <div class="help-parts">
           {partsOf([...notes.value.values()]).map(([title, list]) => (

@@ -17,7 +17,7 @@ from torchvitals import statistics
 from torchvitals.checkpoint import Regions
 from torchvitals.dataflow import Graph, Origins, Rows
 from torchvitals.functional import Functions, activation_called, caller, is_activation, limits_called
-from torchvitals.hooks import AfterBackward, Enter, Gradient, Scope, frame_of_call, made_of, put_on
+from torchvitals.hooks import AfterBackward, Enter, Gradient, Scope, frame_of_call, made_of, put_on, runs_alone
 from torchvitals.parameters import Parameters
 from torchvitals.process import is_capturing, is_running
 from torchvitals.rows import GradientSums, Row, Table
@@ -190,14 +190,15 @@ class Capture:
             self._wiring.install(module, scope.path)
             self.on_change()
         scope.called = True
+        fed_by = self._origins.of(args) if scope.layer else ()
         functions, blind = self._functions, False
         if functions is not None:
             if fused:  # in one kernel
                 blind = functions.is_on
                 functions.stop()
-            elif scope.quiet:
+            elif scope.quiet and runs_alone(module):
                 blind = functions.pause()
-        self._scopes.append(_Call(scope, self._origins.of(args) if scope.layer else (), blind))
+        self._scopes.append(_Call(scope, fed_by, blind))
         self._hidden += scope.hides
         if fused:
             self._wiring.step_aside(scope, module)

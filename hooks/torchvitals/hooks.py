@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import _global_forward_hooks
 
 from torchvitals.structure import (
     activation_of,
@@ -73,8 +74,8 @@ class Scope:
         self.layer = is_layer(module) and not (root and not self.leaf)
         self.title = self.name or self.module_type
         self.hides = hides_functions(module)
-        self.quiet = self.hides and type(module).__module__.startswith("torch.")
-        """Nothing that is called inside is looked at."""
+        self.quiet = self.hides and type(module).__module__.startswith("torch.nn.modules.")
+        """PyTorch's own: where it runs alone, nothing that is called inside is looked at."""
         self.function = activation_of(module)
         self.limits = limits_of(self.function, module)
         self.fixed_axis = fixed_axis(module)
@@ -274,6 +275,12 @@ _CALL: Final = nn.Module._call_impl.__code__
 def made_of(module: nn.Module) -> tuple[int, ...]:
     """Identities of the modules directly inside, to see when they are replaced."""
     return tuple(map(id, module._modules.values()))
+
+
+def runs_alone(module: nn.Module) -> bool:
+    """Whether a call of a module that carries our hooks runs the forward of its class, and nothing of others."""
+    ours_only = len(module._forward_hooks) < 2 and len(module._forward_pre_hooks) < 2
+    return ours_only and "forward" not in module.__dict__ and not _global_forward_hooks
 
 
 def known_by(module: nn.Module) -> tuple[Any, ...]:

@@ -15,6 +15,7 @@ number. Python's other threads are held up meanwhile: to let them go on, and to 
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import logging
 import os
 import platform
@@ -23,7 +24,7 @@ from collections.abc import Sequence
 from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 import torch
@@ -75,10 +76,17 @@ def library_name(system: str, machine: str, capability: str) -> str | None:
 def load(folder: Path = FOLDER) -> dict[str, Any]:
     """The functions of ``kernels.c``; none where they are not there, do not load or do not compute what they should."""
     name = library_name(platform.system(), platform.machine(), torch.backends.cpu.get_cpu_capability())
-    has_lock = getattr(sys, "_is_gil_enabled", lambda: True)()  # the buffers are one for all of Python's threads
+    has_lock = getattr(sys, "_is_gil_enabled", lambda: True)()  # a buffer is one for all of Python's threads
     if name is None or not has_lock or not (folder / name).exists():
         return {}
     try:
+        # Where the package is worked on, the source may be newer than what was compiled: other arguments, say.
+        source = folder.with_name("kernels.c")
+        if (
+            source.exists()
+            and hashlib.sha256(source.read_bytes()).hexdigest() not in (folder / "build.txt").read_text()
+        ):
+            raise OSError("made from another kernels.c: install again, or run 'python setup.py build_kernels'")
         library = ctypes.PyDLL(str(folder / name))
         functions = {function: getattr(library, f"tv_{function}") for function in _ARGUMENTS}
         for function, types in _ARGUMENTS.items():
@@ -104,12 +112,35 @@ def _computes(functions: dict[str, Any]) -> bool:
 _functions: Final = load()
 available: Final = bool(_functions)
 
-_bins: Final = np.empty(BINS, dtype=np.uint16)
-_counts: Final = np.empty(BINS, dtype=np.int32)
-_places: Final = _bins.ctypes.data, _counts.ctypes.data
-
 Bins = tuple[NDArray[Any], NDArray[Any]]
 """Those in use, ascending, and how many values are in each."""
+
+
+class _Room:
+    """Where a histogram is made: as many as there are threads that make one at the same time, used again."""
+
+    free: ClassVar[list[_Room]] = []
+
+    def __init__(self) -> None:
+        self._bins, self._counts = np.empty(BINS, dtype=np.uint16), np.empty(BINS, dtype=np.int32)
+        self.places = self._bins.ctypes.data, self._counts.ctypes.data
+
+    @classmethod
+    def taken(cls) -> _Room:
+        """Nobody else's until `bins` is called."""
+        try:
+            return cls.free.pop()
+        except IndexError:
+            return cls()
+
+    def bins(self, used: int) -> Bins:
+        """A copy of the histogram."""
+        found = self._bins[:used].copy(), self._counts[:used].copy()
+        self.free.append(self)
+        return found
+
+
+_NOWHERE: Final = None, None
 
 
 def add_values(x: Tensor, tiny: float, row: Any, bins: int = 0) -> Bins | None:
@@ -124,8 +155,10 @@ def add_values(x: Tensor, tiny: float, row: Any, bins: int = 0) -> Bins | None:
     Returns:
         The histogram.
     """
-    used = _functions["add_values"](x.data_ptr(), x.numel(), tiny, bins, *_places, row)
-    return (_bins[:used].copy(), _counts[:used].copy()) if bins else None
+    room = _Room.taken() if bins else None
+    places = _NOWHERE if room is None else room.places
+    used = _functions["add_values"](x.data_ptr(), x.numel(), tiny, bins, *places, row)
+    return None if room is None else room.bins(used)
 
 
 def add_activation(
@@ -149,8 +182,10 @@ def add_activation(
         row: [K].
         bins: as in `add_values`.
     """
-    used = _functions["add_activation"](x.data_ptr(), *shape, *units, *pairs, bins, *_places, *limits, row)
-    return (_bins[:used].copy(), _counts[:used].copy()) if bins else None
+    room = _Room.taken() if bins else None
+    places = _NOWHERE if room is None else room.places
+    used = _functions["add_activation"](x.data_ptr(), *shape, *units, *pairs, bins, *places, *limits, row)
+    return None if room is None else room.bins(used)
 
 
 class Measured(NamedTuple):

@@ -248,7 +248,7 @@ def add_activation(
     found = None
     if scratch.host and y.dtype == torch.float32:
         shape, pairs = _geometry(y.shape, unit_axis)
-        if y is not x and not _examples_first(x):
+        if y is not x and not _examples_first(x, y):
             _add_spread(row, x, scratch)
             pairs = (0, 0, 1)
         found = _add_activation(row, y, shape, units, 0, limits, pairs, HISTOGRAM_SAMPLE if bins else 0)
@@ -268,9 +268,9 @@ def add_activation(
     return found
 
 
-def _examples_first(x: Tensor) -> bool:
-    """Whether the first axis is the outermost in memory."""
-    return x.ndim < 2 or x.stride(0) * x.shape[0] == x.numel()
+def _examples_first(x: Tensor, y: Tensor) -> bool:
+    """Whether the first axis is the outermost in memory, and came first also in storage order."""
+    return x.ndim < 2 or (x.stride(0) * x.shape[0] == x.numel() and x.shape[0] == y.shape[0])
 
 
 def _add_activation(

@@ -339,6 +339,48 @@ def test_a_library_that_computes_something_else_is_not_used(library, monkeypatch
     assert "does not compute what it should" in caplog.text
 
 
+@pytest.mark.skipif(not kernels.available, reason="no kernels for this processor")
+def test_a_library_of_another_source_is_not_used(tmp_path, monkeypatch, caplog):
+    folder = tmp_path / "compiled"
+    shutil.copytree(kernels.FOLDER, folder)
+    source = tmp_path / "kernels.c"
+    shutil.copy(kernels.FOLDER.with_name("kernels.c"), source)
+    assert kernels.load(folder)
+    source.write_text(source.read_text().replace("int64_t n", "int32_t n"))
+    assert kernels.load(folder) == {}
+    assert "made from another kernels.c: " in caplog.text
+
+
+@pytest.mark.skipif(not kernels.available, reason="no kernels for this processor")
+def test_another_thread_that_measures_at_the_same_time_does_not_mix_in(monkeypatch):
+    """Python may go on with another thread between the call of a kernel and what is done with its result."""
+    x, other = (torch.full((n,), float(n)) for n in (300, 70))
+    row, others = (np.zeros(COLUMNS) for _ in range(2))
+
+    def interrupted(name):
+        real = kernels._functions[name]
+
+        def call(*arguments):
+            result = real(*arguments)
+            with monkeypatch.context() as inside:
+                inside.setitem(kernels._functions, name, real)
+                kernels.add_values(other, 0.0, others.ctypes.data, 4096)
+            return result
+
+        return call
+
+    for name in ("add_values", "add_activation"):
+        monkeypatch.setitem(kernels._functions, name, interrupted(name))
+    places, given = (None, None), (row.ctypes.data, 4096)
+    found = [
+        kernels.add_values(x, 0.0, *given),
+        kernels.add_activation(x, (1, 1, 300), places, (0, 0, 1), (np.nan, np.nan), *given),
+    ]
+    assert [(bins.tolist(), counts.tolist()) for bins, counts in found] == [
+        (bin_of(np.float32([300])).tolist(), [300])
+    ] * 2
+
+
 @pytest.mark.parametrize("name", ["residual", "mlp"])
 def test_without_kernels_the_numbers_are_the_same(name, tmp_path, monkeypatch):
     def record(run):

@@ -367,6 +367,99 @@ def test_higher_order_operators_run_on_sampled_steps(tmp_path):
     assert torch._dynamo.eval_frame._stance.stance == "default"
 
 
+class Custom(nn.Module):
+    """A layer of the user's own."""
+
+    def __init__(self, after):
+        super().__init__()
+        self.weight, self.after = nn.Parameter(torch.randn(4, 4)), after
+
+    def forward(self, x):
+        return self.after(F.linear(x, self.weight))
+
+
+class Through(nn.Module):
+    def __init__(self, after):
+        super().__init__()
+        self.after = after
+
+    def forward(self, weight):
+        return self.after(weight)
+
+
+def choose(x):
+    return torch.cond(x.sum() > 0, lambda y: y * 2, lambda y: y * 3, (x,))
+
+
+def inside_torch(kind, after):
+    """A layer of PyTorch's by its type, or nearly, in whose call a function of the user's runs."""
+    from torch.nn.utils import parametrizations, parametrize
+
+    if kind == "parametrized type":
+        return parametrizations.weight_norm(Custom(after))
+    layer = nn.Linear(4, 4)
+    if kind == "parametrization":
+        parametrize.register_parametrization(layer, "weight", Through(after))
+    elif kind == "hook":
+        layer.register_forward_hook(lambda module, args, output: after(output))
+    elif kind == "pre-hook":
+        layer.register_forward_pre_hook(lambda module, args: (after(args[0]),))
+    elif kind == "forward of its own":
+        real = layer.forward
+        layer.forward = lambda x: after(real(x))
+    return layer
+
+
+KINDS = ["parametrized type", "parametrization", "hook", "pre-hook", "forward of its own", "hook for all"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_functions_of_users_that_run_inside_of_pytorchs_layers(kind, tmp_path):
+    def outcome(run):
+        torch.manual_seed(0)
+        model = nn.Sequential(inside_torch(kind, choose), nn.Linear(4, 4))
+        return train(model, [torch.randn(8, 4) for _ in range(3)], run)
+
+    handle = None
+    if kind == "hook for all":
+        handle = nn.modules.module.register_module_forward_hook(
+            lambda module, args, output: choose(output) if type(module) is nn.Linear else None
+        )
+    try:
+        bare, recorded = outcome(None), outcome(tmp_path)
+    finally:
+        if handle:
+            handle.remove()
+    assert bare[0] == recorded[0]
+    assert all(torch.equal(a, b) for a, b in zip(bare[1], recorded[1], strict=True))
+    assert names(recorded[2]) == ["0", "1"]
+
+
+@pytest.mark.parametrize("kind", ["parametrized type", "hook", "forward of its own"])
+def test_a_layer_whose_output_is_an_activation_is_known_as_one(kind, tmp_path):
+    _, _, run = train(nn.Sequential(inside_torch(kind, F.relu), nn.Linear(4, 4)), [torch.randn(8, 4)], tmp_path)
+    assert next(layer.function for layer in run.layers if layer.name.startswith("0")) == "relu"
+
+
+def test_functions_are_seen_after_an_argument_that_cannot_be_searched(tmp_path):
+    class Odd(dict):
+        def values(self):
+            raise KeyError("odd")
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.same, self.b = nn.Linear(4, 4), nn.Identity(), nn.Linear(4, 4)
+
+        def forward(self, x):
+            x = self.a(x)
+            self.same(Odd(x=x))
+            return self.b(F.relu(x))
+
+    _, _, run = train(Net(), [torch.randn(8, 4)], tmp_path, on_error="warn")
+    assert "a/relu" in names(run)
+
+
 def test_long_graphs_are_freed_as_without_hooks(tmp_path):
     """Nothing may be put on the nodes of the graph: PyTorch then frees them by recursion, which overflows the stack."""
     script = f"""
@@ -616,6 +709,20 @@ def test_examples_that_differ_by_more_than_float32_can_square(shape, transposed)
     row = empty_row(scratch := Scratch(torch.device("cpu")))
     statistics.add_activation(row, x, None, scratch, None, (None, None))
     assert row[SPREAD] == np.inf
+
+
+@pytest.mark.parametrize(("shape", "strides"), [((8, 1, 4, 3), (12, 96, 1, 4)), ((64, 3, 130, 1), (390, 1, 3, 24960))])
+def test_an_axis_of_one_that_seems_to_be_the_outermost(shape, strides):
+    torch.manual_seed(0)
+    x = torch.randn(24960).as_strided(shape, strides)
+    row = empty_row(scratch := Scratch(torch.device("cpu")))
+    statistics.add_activation(row, x, None, scratch, None, (None, None))
+    half = shape[0] // 2
+    differences = (x[:half] - x[half:]).double()[: statistics.PAIRS].reshape(-1)
+    every = -(-differences.numel() // statistics.COMPARISONS)
+    compared = float(row[COMPARED])
+    assert compared == len(differences[::every])
+    assert float(row[SPREAD]) / compared == pytest.approx(differences.square().mean().item() / 2, rel=0.1)
 
 
 @pytest.mark.parametrize("place", [0, 1])

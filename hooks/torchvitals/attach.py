@@ -279,10 +279,9 @@ class Vitals:
             self._disarm()
 
     def _is_sampled(self, recorder: Recorder) -> bool:
-        offset = self._step - self._first
-        if not self._schedule.is_due(offset) or self._paused or self._model() is None:  # what it has cost takes time
+        if self._paused or self._model() is None:
             return False
-        return self._schedule.samples(offset, self._measuring(), recorder.training_seconds())
+        return self._schedule.samples(self._step - self._first, self._measuring(), recorder.training_seconds())
 
     def _arm(self, recorder: Recorder) -> None:
         model = self._model()

@@ -11,7 +11,7 @@ from torchvitals import statistics
 from torchvitals.dataflow import Rows
 from torchvitals.scratch import Scratch
 from torchvitals.structure import limits_of, unit_axis
-from torchvitals.sums import ZEROS, HostSums, Limits, UnitSums, empty_row, empty_units
+from torchvitals.sums import ZEROS, HostSums, Limits, UnitSums, empty_row
 from torchvitals_tb.schema import Layer
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Row:
                 self.units.observations = 0
         else:
             self.activation, gradient = empty_row(scratch), empty_row(scratch)
-            self.units = None if self.layer.units is None else empty_units(scratch, self.layer.units)
+            self.units = None if self.layer.units is None else UnitSums(*scratch.zeros(2, self.layer.units))
         self.gradient.begin(gradient)
 
     def used_gradient(self) -> GradientSums:

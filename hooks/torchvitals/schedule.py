@@ -36,15 +36,11 @@ class Schedule:
 
     def samples(self, offset: int, measuring: float = 0.0, training: float = 0.0) -> bool:
         """Whether to sample the step ``offset`` steps after attaching, having spent so many seconds on each."""
-        if not self.is_due(offset):
-            return False
-        return self.every is not None or measuring <= GRACE_SECONDS or measuring <= self.overhead * training
-
-    def is_due(self, offset: int) -> bool:
-        """Whether it is a step to sample, whatever was spent."""
         if self.every is not None:
             return offset % self.every == 0
-        return (offset - _CAPPED if offset >= _CAPPED else offset) % stride(offset) == 0
+        if (offset - _CAPPED if offset >= _CAPPED else offset) % stride(offset):
+            return False
+        return measuring <= GRACE_SECONDS or measuring <= self.overhead * training
 
 
 def stride(offset: int) -> int:

@@ -52,13 +52,6 @@ def empty_row(scratch: Scratch) -> Any:
     return _Row() if scratch.host else scratch.zeros(COLUMNS)
 
 
-def empty_units(scratch: Scratch, units: int) -> UnitSums:
-    """The same for the units of a layer."""
-    if scratch.host:
-        return UnitSums((ctypes.c_double * units)(), (ctypes.c_double * units)())
-    return UnitSums(*scratch.zeros(2, units))
-
-
 class HostSums:
     """The sums of all rows on the host side by side, so that they are cleared and copied as one."""
 

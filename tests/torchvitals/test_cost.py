@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from tests.torchvitals.test_statistics import empty_units
 from tests.torchvitals.test_training_unchanged import hook_counts
 from tests.torchvitals.training import fresh, one_step
 from tests.zoo import ZOO
 from torchvitals import attach_hooks, statistics
 from torchvitals.scratch import CHUNK, Scratch
-from torchvitals.sums import empty_row, empty_units
+from torchvitals.sums import empty_row
 from torchvitals_tb import load_run
 
 

@@ -19,10 +19,17 @@ from torchvitals.sums import (
     SPREAD,
     SUBNORMAL,
     ZEROS,
+    HostSums,
+    UnitSums,
     empty_row,
-    empty_units,
 )
 from torchvitals_tb import packing
+
+
+def empty_units(scratch, units):
+    """As a row of a table has them."""
+    return HostSums(1, units).units_of(0, units) if scratch.host else UnitSums(*scratch.zeros(2, units))
+
 
 TENSORS = {
     "plain": lambda: torch.randn(300, 40),
